@@ -21,7 +21,7 @@ TROUBLES = {
     "refusal": "Redis refuses its commands",
     "timeout": OF_SERVERS["timeout"],
 }
-"""What is wrong with it; the probe app_backend_script.py finds the kinds. Others are those of a broker."""
+"""Its fault, by the kinds that the probe app_backend_script.py finds. Other kinds are those of a broker."""
 
 REMEDIES = {
     "ssl_cert_reqs": "Append ?ssl_cert_reqs=required (after another parameter &ssl_cert_reqs=required) to {setting}.",

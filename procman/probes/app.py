@@ -12,6 +12,7 @@ from procman.agent import broker_digest, routed_queues
 from procman.probes import (
     app_backend_script,
     app_check_script,
+    app_error_script,
     app_modules_script,
     app_opened_script,
     app_schedule_script,
@@ -30,7 +31,15 @@ TIMEOUT_SECONDS = 30.0
 
 SOURCES = tuple(
     Path(str(module.__file__))
-    for module in (recognise, routed_queues, app_opened_script, app_schedule_script, app_services_script, app_script)
+    for module in (
+        recognise,
+        app_error_script,
+        routed_queues,
+        app_opened_script,
+        app_schedule_script,
+        app_services_script,
+        app_script,
+    )
 )
 """The texts that make up the probe, in order."""
 

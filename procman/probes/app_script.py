@@ -21,12 +21,12 @@ import json
 import os
 import sys
 import time
-import traceback
-from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Set, Tuple
+from typing import Any, Callable, Dict, Iterable, Iterator, Mapping, Optional, Set, Tuple
 
 if __name__ == "procman.probes.app_script":
     # As a probe, this text comes after theirs.
     from procman.agent.routed_queues import routed_queues
+    from procman.probes.app_error_script import error_facts, message_of
     from procman.probes.app_opened_script import watch_opened
     from procman.probes.app_schedule_script import beat_schedule
     from procman.probes.app_services_script import broker, services
@@ -34,8 +34,6 @@ if __name__ == "procman.probes.app_script":
 
 FORMAT = 1
 MARKER = "procman-probe:"
-TRACEBACK_FRAMES = 6
-LONGEST_MESSAGE = 2000
 
 
 # Secrets -------------------------------------------------------------------------------------------------------------
@@ -96,7 +94,7 @@ def answer(app_name: str, setting_names: Iterable[str], commands: Optional[Mappi
     except BaseException as caught:
         # Settings may call sys.exit().
         error = caught
-        found["error"] = _error(caught)
+        found["error"] = error_facts(caught)
     found["versions"] = {name: _version(name) for name in ("celery", "kombu", "billiard", "django")}
     return dict(masked_everywhere(found, known_secrets(error)))
 
@@ -121,57 +119,6 @@ def _version(name: str) -> Optional[str]:
     module = sys.modules.get(name)
     version = getattr(module, "__version__", None)
     return str(version) if version else None
-
-
-def _error(error: BaseException) -> Dict[str, Any]:
-    # The original error is the one to fix: Celery turns an AttributeError in the settings into another error.
-    chain = [error]
-    while chain[-1].__cause__ is not None:
-        chain.append(chain[-1].__cause__)
-    error = chain[-1]
-    found = {"type": type(error).__name__, "message": _message(error), "traceback": _places(chain)}
-    return dict(found, place=_own_place(chain))
-
-
-def _message(error: BaseException) -> str:
-    try:
-        return str(error)[:LONGEST_MESSAGE]
-    except Exception:
-        return "(no message: it cannot be shown)"
-
-
-def _places(chain: Sequence[BaseException]) -> List[str]:
-    """Return where the last error of `chain` was raised: its last frames, and the last one in the project's code."""
-    # Without the lines of code, which may contain secrets.
-    last, error = _frames(chain[-1])[-TRACEBACK_FRAMES:], chain[-1]
-    own = _own_frames(chain)[-1:]
-    shown = last if not own or own[0] in last else own + last[1:]
-    places = ["%s:%s in %s" % (frame.filename, frame.lineno, frame.name) for frame in shown]
-    if isinstance(error, SyntaxError) and error.filename:
-        places.append("%s:%s" % (error.filename, error.lineno))
-    return places
-
-
-def _own_place(chain: Sequence[BaseException]) -> str:
-    """Return the last place in the project's code: that of a syntax error, or of a frame; empty if there is none."""
-    error, own = chain[-1], _own_frames(chain)
-    if isinstance(error, SyntaxError) and error.filename and _is_own(error.filename):
-        return "%s:%s" % (error.filename, error.lineno)
-    return "%s:%s" % (own[-1].filename, own[-1].lineno) if own else ""
-
-
-def _own_frames(chain: Sequence[BaseException]) -> List[traceback.FrameSummary]:
-    return [frame for each in chain for frame in _frames(each) if _is_own(frame.filename)]
-
-
-def _frames(error: BaseException) -> List[traceback.FrameSummary]:
-    # Frames of Python's importer are no help.
-    return [each for each in traceback.extract_tb(error.__traceback__) if not each.filename.startswith("<frozen ")]
-
-
-def _is_own(path: str) -> bool:
-    # The virtualenv may be inside the project's directory, which is the working directory.
-    return path.startswith(os.path.join(os.getcwd(), "")) and not path.startswith(os.path.join(sys.prefix, ""))
 
 
 def _app(app: Any, setting_names: Iterable[str]) -> Dict[str, Any]:
@@ -212,7 +159,7 @@ def _ask(fields: Mapping[str, Callable[[], Any]]) -> Dict[str, Any]:
             answers[name] = ask()
         except Exception as error:
             answers[name] = None
-            problems[name] = "%s: %s" % (type(error).__name__, _message(error))
+            problems[name] = "%s: %s" % (type(error).__name__, message_of(error))
     answers["problems"] = problems
     return answers
 

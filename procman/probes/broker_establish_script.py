@@ -1,4 +1,4 @@
-"""Connect to the first URL of a broker that accepts, and find out what is wrong with each that does not.
+"""Connect to the first URL of a broker that accepts, and name the fault of each that does not.
 
 procman puts this text after those of broker_errors_script.py, broker_tls_script.py and broker_address_script.py, and
 before that of broker_connection_script.py.

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from procman.probes import app_script
+from procman.probes import app_error_script, app_script
 from procman.probes.app import SOURCES
 from procman.probes.runner import read_answer
 from procman.secrets import recognise
@@ -250,7 +250,24 @@ def test_error_names_its_line_in_the_project(
     [own] = [place for place in places if place.startswith(f"{tmp_path}/site1/settings.py:{line}")]
     assert (places[-1] == own) is last
     assert not [place for place in places if "<frozen" in place]
-    assert len(places) <= app_script.TRACEBACK_FRAMES + 1
+    assert len(places) <= app_error_script.TRACEBACK_FRAMES + 1
+
+
+@pytest.mark.parametrize(
+    ("variables", "place"),
+    [
+        ({}, "/site1/settings.py:5"),
+        ({"DJANGO_SETTINGS_MODULE": "site1.production"}, "the variable DJANGO_SETTINGS_MODULE"),
+    ],
+    ids=["setting", "variable"],
+)
+def test_missing_module_is_located_where_it_is_named(
+    python: Path, tmp_path: Path, variables: dict[str, str], place: str
+) -> None:
+    make_project(tmp_path, 'INSTALLED_APPS = [\n    "shop_search.apps.Search",\n]')
+    error = answer(python, tmp_path, "site1", **variables)["error"]
+    assert error["place"].removeprefix(str(tmp_path)) == place
+    assert not [each for each in error["traceback"] if "importlib/__init__.py" in each]
 
 
 def test_error_of_the_tasks_is_an_error_of_the_app(python: Path, tmp_path: Path) -> None:
