@@ -14,6 +14,20 @@ DEEPEST = 5
 MOST_ENTRIES = 200_000
 LARGEST_SOURCE = 262_144
 SKIPPED = {"node_modules", "site-packages", "__pycache__", "proc", "sys"}
+OF_VIRTUALENV = {
+    "bin",
+    "conda-meta",
+    "etc",
+    "include",
+    "lib",
+    "lib64",
+    "libexec",
+    "man",
+    "pkgs",
+    "sbin",
+    "share",
+    "var",
+}
 APP_FILES = ("celery.py", "celery_app.py", "celeryapp.py", "celeryconf.py")
 PERHAPS_APP = re.compile(r"(?!test)\w*celery\w*\.py|(tasks|workers?|main|app)\.py")
 """Other files that define the app of many projects, such as Celery's first steps, Flask and FastAPI."""
@@ -84,7 +98,10 @@ def look_below(top: Path, module: str | None = None) -> Places:
         names = {entry.name for entry in entries}
         if names & {"pyvenv.cfg", "conda-meta"}:
             found.virtualenvs.append(directory)
-            continue
+            if directory != top:
+                continue
+            # The project may be inside its virtualenv, beside the directories of that.
+            entries = [entry for entry in entries if entry.name not in OF_VIRTUALENV]
         if module and "__init__.py" not in names:
             found.named += _files_of(directory, module, names)
         for entry in entries:

@@ -53,6 +53,14 @@ def test_virtualenv_may_be_hidden_or_a_link(tmp_path: Path, name: str) -> None:
     assert find(tmp_path / "project").virtualenv == tmp_path / "project" / name
 
 
+def test_project_inside_its_virtualenv(tmp_path: Path) -> None:
+    virtualenv = make_virtualenv(tmp_path / "shop")
+    project = make_project(virtualenv / "site", "")
+    make_project(make_virtualenv(virtualenv / "docs-env", celery=False) / "src", "")
+    found = find(virtualenv)
+    assert (found.directory, found.app, found.virtualenv) == (project, "site1", virtualenv)
+
+
 def test_virtualenv_with_celery_is_preferred(tmp_path: Path) -> None:
     make_project(tmp_path, "")
     make_virtualenv(tmp_path / "docs-env", celery=False)
