@@ -14,20 +14,9 @@ DEEPEST = 5
 MOST_ENTRIES = 200_000
 LARGEST_SOURCE = 262_144
 SKIPPED = {"node_modules", "site-packages", "__pycache__", "proc", "sys"}
-OF_VIRTUALENV = {
-    "bin",
-    "conda-meta",
-    "etc",
-    "include",
-    "lib",
-    "lib64",
-    "libexec",
-    "man",
-    "pkgs",
-    "sbin",
-    "share",
-    "var",
-}
+OF_VIRTUALENV = {"bin", "conda-meta", "etc", "include", "lib", "lib64", "libexec", "pkgs", "sbin", "share"}
+"""The entries of a virtualenv, or of an environment of conda, that are no part of a project inside it."""
+
 APP_FILES = ("celery.py", "celery_app.py", "celeryapp.py", "celeryconf.py")
 PERHAPS_APP = re.compile(r"(?!test)\w*celery\w*\.py|(tasks|workers?|main|app)\.py")
 """Other files that define the app of many projects, such as Celery's first steps, Flask and FastAPI."""
