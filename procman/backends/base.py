@@ -61,6 +61,18 @@ class FileLimit:
     """Why the process manager cannot start with its own limit, or empty."""
 
 
+@record(frozen=True)
+class HiddenPath:
+    """A path that a program needs, and that its sandbox hides."""
+
+    path: Path
+    use: str
+    directive: str
+    """That hides it."""
+    is_written: bool
+    """Whether the program writes there."""
+
+
 class BroughtUp(NamedTuple):
     """What came up together with a process manager that was not running."""
 
@@ -143,6 +155,12 @@ class Sandbox(Protocol):
 
     def read_only(self, project: Project, program: Program, paths: Iterable[Path]) -> list[Path]:
         """Return those of `paths`, which `program` writes to now, that would be read-only for it."""
+
+    def hidden(self, project: Project, program: Program) -> list[HiddenPath]:
+        """Return the paths that `program` needs and would not see."""
+
+    def bound(self, project: Project, program: Program, hidden: Sequence[HiddenPath]) -> str:
+        """Return the lines of procman.toml with which `program` sees the paths in `hidden`."""
 
 
 class SharedFiles(Protocol):

@@ -34,7 +34,8 @@ def project_is_reached(preflight: PreflightFacts) -> Iterator[Result]:
 
 
 def sandbox_lets_write(preflight: PreflightFacts) -> Iterator[Result]:
-    """Yield PM754: none of the paths that the app names is read-only in the unit's sandbox."""
+    """Yield PM754: none of the paths that the app names is read-only in the unit's sandbox, and none is hidden."""
+    yield from _hidden(preflight)
     logs = {written.path for each in preflight.asked for written in each.written if written.what == "log"}
     for name, paths in preflight.forbidden.items():
         for path in paths:
@@ -43,6 +44,20 @@ def sandbox_lets_write(preflight: PreflightFacts) -> Iterator[Result]:
             directory = path.parent if path in logs else path
             hint = f'Add "{directory}" to writable_paths in [project].'
             yield Result("PM754", name, Level.CRITICAL if path in logs else Level.WARNING, detail, hint)
+
+
+def _hidden(preflight: PreflightFacts) -> Iterator[Result]:
+    sandbox = backend_named(preflight.project.backend).sandbox
+    for program in preflight.project.programs if sandbox else ():
+        assert sandbox
+        hidden = sandbox.hidden(preflight.project, program)
+        if hidden:
+            shown = "; ".join(f"{each.path}, {each.use}" for each in hidden)
+            detail = (
+                f"{' and '.join(sorted({each.directive for each in hidden}))} hides what the program needs: {shown}"
+            )
+            hint = f"Make it visible in procman.toml:\n{sandbox.bound(preflight.project, program, hidden)}"
+            yield Result("PM754", program.name, Level.CRITICAL, detail, hint)
 
 
 def there_is_space(preflight: PreflightFacts) -> Iterator[Result]:

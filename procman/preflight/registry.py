@@ -88,7 +88,7 @@ _OTHERS: tuple[Check[PreflightFacts], ...] = (
     Check("PM751", "The user can read the project's code", of_each(paths.project_is_reached)),
     Check("PM752", "The user can write to every directory in writable_paths", writable.writable_paths_are_writable),
     Check("PM753", "The user can write wherever the app writes", writable.app_can_write),
-    Check("PM754", "The sandbox lets the app write its files", paths.sandbox_lets_write),
+    Check("PM754", "The sandbox hides nothing and lets the app write its files", paths.sandbox_lets_write),
     Check("PM755", "Enough disk space is free where the programs write", paths.there_is_space, comes_and_goes=True),
     Check("PM756", "Logs belong to root, run directories to the user", of_each(paths.own_directories_are_safe)),
     Check("PM761", "The stop timeout covers the task time limit", stop_timeouts.stop_waits_for_tasks),

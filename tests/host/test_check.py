@@ -10,7 +10,7 @@ import pytest
 
 from .catmaid import DATA, PROJECTS, SECRET, VIRTUALENV, Project
 from .machine import Host
-from .projects import EXISTING, toml, under_supervisor
+from .projects import EXISTING, START_SECONDS, toml, under_supervisor
 
 URLS = {
     "refused": f"amqp://catmaid:{SECRET}@localhost:5673//",
@@ -44,6 +44,9 @@ def test_valid_project_has_no_critical_result(stocked: Host) -> None:
     assert (status, [result for result in unsound if result["level"] == "CRITICAL"]) == (0, [])
     found = json.loads(project.procman("check", "--json").stdout)["results"]
     assert {"PM711", "PM721", "PM731", "PM741"} <= {each["code"] for each in found if each["level"] == "OK"}
+    [files] = [each for each in found if each["code"] == "PM764"]
+    limit = stocked.run("systemctl show -p LimitNOFILESoft --value no-such.service").stdout.strip()
+    assert files["detail"].endswith(f"for 2 pool processes, of at most {limit}")
     written = stocked.run(
         "find /etc /var/lib /var/log /usr/local -xdev -newer /etc/procman-looked.toml -name '*looked*'"
     )
@@ -71,6 +74,24 @@ def test_directory_that_the_sandbox_makes_read_only_is_reported(stocked: Host) -
     _, unsound = check(named(stocked, "looked-closed", text))
     forbidden = [result for result in unsound if result["code"] == "PM754"]
     assert any(f"{DATA}/media" in result["detail"] for result in forbidden)
+
+
+def test_paths_that_a_sandbox_hides_are_named_and_the_printed_lines_show_them(stocked: Host) -> None:
+    hiding = 'TemporaryFileSystem = ["/usr/local", "/run", "/var/lib"]'
+    text = toml("looked-hidden")
+    status, unsound = check(named(stocked, "looked-hidden", f"{text}\n[systemd.directives]\n{hiding}\n"))
+    reported = {result["program"]: result for result in unsound if result["code"] == "PM754"}
+    assert (status, {result["level"] for result in reported.values()}) == (1, {"CRITICAL"})
+    worker, beat = reported["looked-hidden-celery"], reported["looked-hidden-celery-beat"]
+    for path in ("/usr/local/lib/procman/looked-hidden", "/var/lib/procman/looked-hidden", "/run/systemd/notify"):
+        assert f"{path}, " in worker["detail"]
+    shown = "\n".join(beat["hint"].splitlines()[1:])
+    project = named(stocked, "looked-hidden", f"{text}\n{shown}\n{hiding}\n")
+    assert [result for result in check(project)[1] if result["code"] == "PM754"] == []
+    try:
+        project.procman("install", "--no-check", "--wait", str(START_SECONDS))
+    finally:
+        project.procman("uninstall", "--purge")
 
 
 def test_short_stop_timeout_and_disabled_management_interface_are_reported(stocked: Host) -> None:

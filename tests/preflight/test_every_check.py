@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from procman.backends.base import FileLimit, ManagerReport, StopOrder
-from procman.model import Kind, Level, Result
+from procman.model import BackendName, Kind, Level, Result
 from procman.monitoring.checks.registry import run
 from procman.preflight.inputs import Below, EnvironmentFile, Host, Interpreter, OtherProgram, PreflightFacts, Schedule
 from procman.preflight.paths import own_directories_are_safe
@@ -109,6 +109,16 @@ def options(**changes: Any) -> Change:
         [own] = [each.options for each in before.project.programs if each.key == "worker.celery"]
         assert isinstance(own, Worker)
         return worker(options=replace(own, **changes))(before)
+
+    return change
+
+
+def hiding(path: str) -> Change:
+    """Return a change to a project under systemd that hides `path` from its worker."""
+
+    def change(before: PreflightFacts) -> PreflightFacts:
+        before = worker(systemd_directives={"TemporaryFileSystem": (path,)})(before)
+        return replace(before, project=replace(before.project, backend=BackendName.SYSTEMD))
 
     return change
 
@@ -332,6 +342,12 @@ CASES: list[tuple[str, Level, Change, str]] = [
     ),
     ("PM753", WARNING, app(written=(Written("cache default", Path("/srv/cache"), writable=False),)), "/srv/cache"),
     ("PM754", WARNING, lambda each: replace(each, forbidden={"site-celery": (Path("/srv/x"),)}), "read-only"),
+    (
+        "PM754",
+        CRITICAL,
+        hiding("/usr/local"),
+        "hides what the program needs: /usr/local/lib/procman/site, the launcher",
+    ),
     ("PM755", WARNING, at("/srv/media", place(free_bytes=400 * 2**20)), "400 MiB"),
     ("PM755", CRITICAL, at("/srv/media", place(free_bytes=40 * 2**20)), "40 MiB"),
     ("PM756", CRITICAL, at("/var/log/site", place()), "with a symbolic link there"),

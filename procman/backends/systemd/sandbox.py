@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from procman.backends.base import HiddenPath
+from procman.backends.systemd.hidden_paths import binding_lines, hidden_paths
 from procman.config.systemd_directives import KNOWN, OF_COMMANDS
 from procman.launch import directory_of
 from procman.model import Scope
@@ -177,6 +179,16 @@ def read_only(project: Project, program: Program, paths: Iterable[Path]) -> list
     )
     writable = (*writable_paths(project, program), *own, *TEMPORARY, *_KERNEL)
     return sorted(path for path in set(paths) if not _below(path, writable))
+
+
+def hidden(project: Project, program: Program) -> list[HiddenPath]:
+    """Return the paths that `program` needs and that its directives in procman.toml hide from it."""
+    return hidden_paths(project, program, _asked(project, program))
+
+
+def bound(project: Project, program: Program, paths: Sequence[HiddenPath]) -> str:
+    """Return the lines of procman.toml that bind `paths` for `program`, together with those that are bound already."""
+    return binding_lines(program, _asked(project, program), paths)
 
 
 def _asked(project: Project, program: Program) -> dict[str, tuple[str, ...]]:
