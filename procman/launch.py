@@ -32,10 +32,9 @@ def launch_of(project: Project, program: Program) -> Launch:
 
 
 def reload_of(project: Project, program: Program) -> Launch | None:
-    """Return how the `reload_command` of `program` is started: as the program is; None if it has none.
+    """Return how procman starts the `reload_command` of `program`: as the program is started; None if it has none.
 
-    It also gets the pid of the main process as `MAINPID`, from systemd or from procman. The launcher reads the
-    environment file for it, and takes no lock.
+    The launcher reads the environment file for it, and takes no lock.
     """
     if not isinstance(program.options, Command) or not program.options.reload_command:
         return None

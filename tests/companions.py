@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 import socket
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -71,6 +73,13 @@ def write(line):
 def blocks(language: str) -> list[str]:
     """Return the blocks of the page in `language`."""
     return re.findall(rf"^```{language}\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+
+
+def configuration(project: str, more: str = "") -> str:
+    """Return the procman.toml of the page without its worker, which needs a broker; `project` is in place of `user`."""
+    text = blocks("toml")[0].replace('user = "shop"', project)
+    text = re.sub(r"\[worker\.celery\]\n(.+\n)+", "", text)
+    return f"{text}\n[defaults.program]\nstart_seconds = 1\n{more}"
 
 
 def write_project(code: Path, version: str = "one") -> None:
@@ -148,3 +157,9 @@ def clients(ports: Collection[int]) -> Iterator[list[str]]:
         finally:
             over.set()
             asking.result()
+
+
+if __name__ == "__main__":
+    # companions.py SECONDS PORT...: prints the answer at each port.
+    with requests({port: int(port) for port in sys.argv[2:]}, float(sys.argv[1])) as found:
+        print(json.dumps({port: answer.result() for port, answer in found.items()}))

@@ -80,17 +80,19 @@ def _meant(
 def _reload(
     installed: Installed, controller: Controller, program: InstalledProgram, options: RolloutOptions
 ) -> Failure | None:
-    manifest = installed.manifest
+    manifest, backend = installed.manifest, backend_named(installed.manifest.backend)
     [before] = controller.states([program])
     if failure := _unable(program, before):
         return failure
     try:
-        if program.reload_command and not backend_named(manifest.backend).runs_reload_commands:
+        if program.reload_command and not backend.runs_reload_commands:
             _run(_launch(installed, program), before)
         else:
             controller.reload_program(program)
     except ProcmanError as error:
-        return Failure(program, f"could not be reloaded: {error.message}", error.hint)
+        # What the command printed is in the log, unless procman has run it.
+        log = last_lines(controller, program) if backend.runs_reload_commands else ()
+        return Failure(program, f"could not be reloaded: {error.message}", error.hint, log)
     log_events(manifest, [ordered(program.name, "reloaded")])
     seconds = program.start_seconds if options.wait_seconds is None else options.wait_seconds
     return _end(controller, program, before, seconds, options.reporter.progress)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import signal
 import subprocess
 from collections import Counter
@@ -14,7 +13,16 @@ import psutil
 import pytest
 
 from tests.celery_environments import CELERY_COMPANIONS, environment_of
-from tests.companions import SERVERS, blocks, clients, free_ports, requests, version_at, write_project, write_version
+from tests.companions import (
+    SERVERS,
+    clients,
+    configuration,
+    free_ports,
+    requests,
+    version_at,
+    write_project,
+    write_version,
+)
 from tests.product import Product, eventually
 
 pytestmark = [pytest.mark.supervisord, pytest.mark.celery, pytest.mark.xdist_group("companions")]
@@ -33,20 +41,18 @@ class Shop:
         product.configuration.write_text(self._configuration())
 
     def _configuration(self) -> str:
-        text = blocks("toml")[0]
+        # `close` of the product finds its processes by the first variable.
+        variables = f'DEMO_DATA_DIRECTORY = "{self.product.data}"\nSHOP_DATA = "{self.product.data}"\n'
+        text = configuration('scope = "user"', f"[environment]\n{variables}")
         for old, new in {
             "/srv/shop/env": self.product.virtualenv,
             "/srv/shop": self.product.code,
-            'user = "shop"': 'scope = "user"',
             "800{instance}": "{instance}",
             "first_instance = 2 ": f"first_instance = {self.ports['daphne-1']} ",
             **{f":{port}": f":{self.ports[name]}" for name, port in SERVERS.items()},
         }.items():
             text = text.replace(old, str(new))
-        text = re.sub(r"\[worker\.celery\]\n(.+\n)+", "", text)  # it needs a broker
-        # `close` of the product finds its processes by the first variable.
-        variables = f'DEMO_DATA_DIRECTORY = "{self.product.data}"\nSHOP_DATA = "{self.product.data}"\n'
-        return f"{text}\n[environment]\n{variables}[defaults.program]\nstart_seconds = 1\n[supervisor]\n"
+        return text
 
     def name(self, server: str) -> str:
         """Return the installed name of a server."""

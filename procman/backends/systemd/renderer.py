@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from procman.backends.systemd import sandbox
@@ -12,14 +13,12 @@ from procman.config.systemd_directives import KNOWN
 from procman.errors import ProcmanError
 from procman.host.unit_names import stop_timeout_seconds, target_name, unit_name
 from procman.launch import (
-    RELOAD,
     group_of,
     launch_of,
     launcher_files,
     marker,
     outputs_of,
     owner_of,
-    reload_of,
     user_of,
 )
 from procman.model import Kind, RenderedDirectory, Scope
@@ -83,7 +82,7 @@ def _files(project: Project, templates: Templates) -> Iterator[RenderedFile]:
 
 def _unit(project: Project, program: Program, templates: Templates) -> RenderedFile:
     launch, owner, name = launch_of(project, program), owner_of(project), unit_name(program.name)
-    by_credential = program.launcher and launch.environment_file is not None and _knows(project, "LoadCredential")
+    by_credential = _has_credential(project, program, launch)
     directives = program.systemd_directives
     values = {
         "marker": marker(project),
@@ -191,14 +190,25 @@ def _argv(project: Project, program: Program, launch: Launch) -> tuple[str, ...]
 
 def _reload(project: Project, program: Program) -> tuple[str, ...]:
     """Return the words of `ExecReload=`, which systemd runs as the program's user with its environment; else none."""
-    options, launch = program.options, reload_of(project, program)
-    if launch:
-        argv = _argv(project, program, launch)
-        return (ENV, f"PROCMAN_KIND={RELOAD}", *argv) if program.launcher else argv
-    if isinstance(options, Command) and options.reload_signal:
+    options = program.options
+    if not isinstance(options, Command):
+        return ()
+    if options.reload_command:
+        return _argv(project, program, replace(launch_of(project, program), argv=options.reload_command))
+    if options.reload_signal:
         # The shell's own kill: the command needs a package that a minimal host does not have.
         return ("/bin/sh", "-c", f'kill -s {options.reload_signal} "$MAINPID"')
     return ()
+
+
+def _has_credential(project: Project, program: Program, launch: Launch) -> bool:
+    """Return whether the launcher reads a copy of the environment file that systemd makes.
+
+    A reload command could not read it: in a sandbox, systemd 252 hides the copies from all but the main process.
+    """
+    has_reload_command = isinstance(program.options, Command) and program.options.reload_command
+    has_reader = program.launcher and launch.environment_file is not None
+    return has_reader and not has_reload_command and _knows(project, "LoadCredential")
 
 
 def _environment(launch: Launch, by_credential: bool) -> dict[str, str]:

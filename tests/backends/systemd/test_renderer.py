@@ -359,3 +359,25 @@ def test_command_may_notify_systemd_and_get_its_signal_in_all_processes() -> Non
     rest = f"{COMMAND}[command.web.systemd]\nType = 'notify'\nKillMode = 'control-group'\nOOMPolicy = 'stop'\n"
     unit = directives_of(units_of(project(rest=rest))["catmaid-web.service"])
     assert (unit["Type"], unit["KillMode"], unit["OOMPolicy"]) == (["notify"], ["control-group"], ["stop"])
+
+
+@pytest.mark.parametrize(
+    ("key", "reload"),
+    [
+        ("reload_signal = 'HUP'", r'/bin/sh -c "kill -s HUP \"$$MAINPID\""'),
+        ("reload_command = ['touch', '/run/web/100%']", '/usr/bin/env touch "/run/web/100%%"'),
+        ("reload_command = ['/srv/web/reload']", "/srv/web/reload"),
+    ],
+    ids=["signal", "command", "command with a path"],
+)
+def test_command_that_can_reload_has_the_words_for_systemctl_reload(key: str, reload: str) -> None:
+    units = units_of(project(rest=COMMAND + key))
+    assert directives_of(units["catmaid-web.service"])["ExecReload"] == [reload]
+    assert "ExecReload" not in units["catmaid-celery.service"]
+
+
+def test_environment_file_reaches_a_reload_command_which_no_credential_does() -> None:
+    rest = f"{COMMAND}\nreload_command = ['touch', '/run/web/reload']"
+    unit = directives_of(units_of(project(rest=rest))["catmaid-web.service"])
+    assert "LoadCredential" not in unit
+    assert unit["EnvironmentFile"] == ["/etc/web/env"]

@@ -47,6 +47,7 @@ def change(path: str, old: str, new: str) -> Change:
         ("Description=Celery worker\n", "Description=Celery\nDocumentation=man:celery(1)\n"),
         ("After=rabbitmq-server.service\n", "After=postgresql.service\nWants=postgresql.service\n"),
         ("After=rabbitmq-server.service\n", "Before=catmaid-celery-beat.service\n"),
+        ("Environment=A=b\n", "Environment=A=b\nExecReload=/bin/kill -s HUP $MAINPID\n"),
         ("StartLimitIntervalSec=0\n", ""),
         ("TimeoutStartSec=90\n", "TimeoutStartSec=infinity\n"),
         ("TimeoutStopSec=3630\n", "TimeoutStopSec=60\n"),
