@@ -35,9 +35,14 @@ def read_celery(words: Sequence[str]) -> CeleryCommand | None:
     return read_command(words) if words else None
 
 
-def recognise(name: str, words: Sequence[str], directory: Path, environment: Mapping[str, str]) -> Recognised:
-    """Return what `words` start; `name` is the program's name, used only if its script cannot be read."""
-    return recognised(name, words, understood(words, environment, directory, place=name), environment)
+def recognise(
+    name: str, words: Sequence[str], directory: Path, environment: Mapping[str, str], user: str | None = None
+) -> Recognised:
+    """Return what `words`, which run as `user`, start.
+
+    `name` is the program's name, used only if its script cannot be read. Root reads as `user` what that can replace.
+    """
+    return recognised(name, words, understood(words, environment, directory, place=name, user=user), environment)
 
 
 def recognised(name: str, words: Sequence[str], found: Understood, environment: Mapping[str, str]) -> Recognised:

@@ -185,7 +185,7 @@ def _described(found: _Found, project: Project, *, shares_unit: bool) -> OtherPr
         brokers=tuple(heartbeat.get("brokers", ())),
         has_lock=heartbeat.get("lock") is not None,
         is_of_own_user=is_own,
-        is_believed=is_own or user == ROOT or _is_configured_by_root(command, runner),
+        is_believed=is_own or user == ROOT or _is_configured_by_root(command, runner, user),
         is_of_app=is_of_app(
             command, process.argv, directory, AppPlace(project.app, project.directory, project.virtualenv)
         ),
@@ -201,12 +201,13 @@ def _described(found: _Found, project: Project, *, shares_unit: bool) -> OtherPr
     )
 
 
-def _is_configured_by_root(command: CeleryCommand, runner: Runner) -> bool:
+def _is_configured_by_root(command: CeleryCommand, runner: Runner, user: int | None) -> bool:
     """Return whether root's own files start such a program; any user can start one that only looks like it."""
     words = command_by_root(runner)
     if not words:
         return False
-    known = recognise(runner.unit or runner.program, words, Path("/"), {})
+    name = None if user is None else user_name(user)
+    known = recognise(runner.unit or runner.program, words, Path("/"), {}, name)
     return known.multi or known.kind is command.kind
 
 

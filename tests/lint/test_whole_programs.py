@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from procman.backends.supervisor import renderer
+from procman.lint.find_celery import recognise
 from procman.lint.inputs import LintReport
 from procman.lint.lint import lint
 from procman.model import Kind, Level
 from tests.backends.supervisor.projects import reference
 from tests.lint.valid_files import VALID_SECTION, VALID_UNIT
+from tests.reachable import public_directory
 
 
 def summary(report: LintReport) -> list[tuple[str, str, int]]:
@@ -178,3 +181,16 @@ def test_script_that_starts_celery_for_one_argument_is_judged_by_it(tmp_path: Pa
     report = lint([file])
     assert summary(report) == [("PM945", "site.conf", 2)]
     assert [part.name for part in report.others] == ["program:web"]
+
+
+@pytest.mark.root("only root can give a file away")
+def test_root_reads_a_script_of_the_programs_user_as_that_user() -> None:
+    with public_directory() as directory:
+        script = directory / "start"
+        script.write_text("#!/bin/sh\nexec celery -A site worker --detach\n")
+        shutil.chown(script, "nobody")
+        words = [str(script)]
+        assert recognise("site", words, Path("/"), {}, "nobody").kind is Kind.WORKER
+        section = VALID_SECTION.replace("/opt/env/bin/celery -A site worker -l info", str(script))
+        (directory / "site.conf").write_text(section.replace("www-data", "nobody"))
+        assert summary(lint([directory / "site.conf"])) == [("PM945", "site.conf", 2)]
