@@ -21,8 +21,10 @@ CELERY = re.compile(r"(?i)celery(?:_bin)?\}?\b")
 SUBCOMMAND = re.compile(r"(?i)\b(?:worker|beat|multi)\b")
 NAMED = re.compile(r"(?i)celery|\bbeat\b")
 EXEC = re.compile(r"(?:\A|[;&|\n])[ \t]*exec\s")
-CHANGES_USER = re.compile(r"(?m)^[^#\n]*\b(?:setpriv\s[^#\n]*--reuid|gosu|su-exec|setuidgid|runuser|sudo\s+-u)\s")
+CHANGES_USER = re.compile(r"(?m)^[^#\n]*\b(?:setpriv\s[^#\n]{0,200}--reuid|gosu|su-exec|setuidgid|runuser|sudo\s+-u)\s")
 """A line of a script that runs a command as another user, even under a condition."""
+KILLS = re.compile(r"(?:\A|[;&|\n])[ \t]*(?:exec[ \t]+)?(?:/[\w/]{0,100}/)?(su|runuser)[ \t]")
+"""A command of a script that stays in front of what it starts, and kills that 2 seconds after a TERM (util-linux)."""
 TRAP = re.compile(r"(?:\A|[;&|\n])[ \t]*trap[ \t][^#\n]{0,300}\b(?:SIG)?(?:TERM|INT|EXIT)\b")
 """A script that handles the stop signal itself."""
 
@@ -48,7 +50,14 @@ def recognise(
 def recognised(name: str, words: Sequence[str], found: Understood, environment: Mapping[str, str]) -> Recognised:
     """Return the program that `words`, which were `found` to start something, start with `environment`."""
     changes_user = found.user not in (None, "root") or any(CHANGES_USER.search(each.text) for each in found.scripts)
-    return replace(_recognised(name, words, found, environment), changes_user=changes_user)
+    known = _recognised(name, words, found, environment)
+    return replace(known, changes_user=changes_user, killed_by=_killed_by(words, found) if known.kind else "")
+
+
+def _killed_by(words: Sequence[str], found: Understood) -> str:
+    """Return the su or runuser in front of Celery; empty if there is none."""
+    texts = [" ".join(words), *(each.text for each in found.scripts)]
+    return next((match[1] for text in texts if (match := KILLS.search(text))), "")
 
 
 def _recognised(name: str, words: Sequence[str], found: Understood, environment: Mapping[str, str]) -> Recognised:

@@ -62,6 +62,8 @@ class Recognised:
     """Whether `celery multi` starts it."""
     changes_user: bool = False
     """Whether a command in front of it changes the user, such as setpriv or gosu."""
+    killed_by: str = ""
+    """The command in front of it that kills it soon after a stop signal, such as su."""
 
 
 @dataclass(frozen=True)

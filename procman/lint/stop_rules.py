@@ -71,6 +71,9 @@ def stop_timeout_is_long_enough(part: Part) -> Iterator[Finding]:
     """Yield PM902."""
     if part.celery is not Kind.WORKER or part.command is None or _is_stopped_at_once(part):
         return
+    if part.started.killed_by and _stop_signal(part) == "term":
+        yield _kills(part)
+        return
     option, default, remedy = STOP_TIMES[part.reader]
     found = part.find(option) or part.find("Service.TimeoutSec")
     seconds = _seconds(found.value) if found else default
@@ -80,6 +83,17 @@ def stop_timeout_is_long_enough(part: Part) -> Iterator[Finding]:
     why = f"a stop or restart waits {waits}, then kills every task that still runs"
     level = Level.CRITICAL if seconds < TOO_SHORT_SECONDS else Level.WARNING
     yield finding("PM902", level, part, found, option, why, f"{remedy}, or as long as the longest task takes")
+
+
+def _kills(part: Part) -> Finding:
+    # su and runuser of util-linux pass TERM on, wait 2 seconds, and send KILL (su-common.c; measured with 2.38).
+    why = (
+        f"{part.started.killed_by} kills Celery 2 s after it got the stop signal, whatever the stop timeout is: every "
+    )
+    why += "task that takes longer is lost"
+    user = "user=NAME" if part.reader is Reader.SUPERVISOR else "User=NAME"
+    command = part.command.name if part.command else ""
+    return finding("PM902", Level.CRITICAL, part, part.command, command, why, f"{user}, or setpriv(1), in its place")
 
 
 def children_are_killed(part: Part) -> Iterator[Finding]:

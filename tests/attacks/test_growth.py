@@ -40,7 +40,7 @@ READERS: dict[str, tuple[Callable[[str], object], tuple[str, ...]]] = {
     ),
     "shell command in a section": (
         lambda text: recognise("x", ["sh", "-c", f"celery worker {text}"], Path("/"), {}),
-        ("\n", " ", "; trap ", "\ntrap TERM", "exec", "; ", "\n exec "),
+        ("\n", " ", "; trap ", "\ntrap TERM", "setpriv ", "; su", "/a/", "exec", "; ", "\n exec "),
     ),
     "comment that ignores a finding": (
         lambda text: suppressions_in(Path("x.conf"), f"[a]\n{text}", Reader.SUPERVISOR),

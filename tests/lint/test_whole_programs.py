@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 from dataclasses import replace
 from pathlib import Path
+from subprocess import DEVNULL, PIPE
 
 import pytest
 
@@ -194,3 +196,43 @@ def test_root_reads_a_script_of_the_programs_user_as_that_user() -> None:
         section = VALID_SECTION.replace("/opt/env/bin/celery -A site worker -l info", str(script))
         (directory / "site.conf").write_text(section.replace("www-data", "nobody"))
         assert summary(lint([directory / "site.conf"])) == [("PM945", "site.conf", 2)]
+
+
+CHILD = """\
+import os, signal, sys, time
+signal.signal(signal.SIGTERM, lambda *_: print("stopping", flush=True))
+print("started", flush=True)
+while True:
+    time.sleep(60)
+"""
+
+
+@pytest.mark.root("su needs root not to ask for a password")
+@pytest.mark.parametrize("words", [["runuser", "-u", "nobody", "--"], ["su", "-s", "/bin/sh", "nobody", "-c"]])
+def test_su_kills_a_worker_that_needs_time_to_stop(tmp_path: Path, words: list[str]) -> None:
+    with public_directory() as directory:
+        (directory / "child.py").write_text(CHILD)
+        command = ["/usr/bin/python3", f"{directory}/child.py"]
+        started = [*words, *(command if words[-1] == "--" else [f"exec {' '.join(command)}"])]
+        child = subprocess.Popen(started, stdout=PIPE, stderr=DEVNULL, text=True, start_new_session=True)
+        assert child.stdout
+        with child:
+            assert child.stdout.readline() == "started\n"
+            child.terminate()
+            assert child.stdout.read() == "stopping\n"
+    for option, expected in (("", ["PM902"]), ("stopsignal=INT\n", [])):
+        celery = "'exec celery -A site worker'" if words[-1] == "-c" else "celery -A site worker"
+        section = VALID_SECTION.replace("/opt/env/bin/celery -A site worker -l info", f"{' '.join(words)} {celery}")
+        (tmp_path / "site.conf").write_text(section + option)
+        assert [each.code for each in lint([tmp_path / "site.conf"]).findings] == expected
+
+
+def test_script_that_ends_in_runuser_is_critical(tmp_path: Path) -> None:
+    script = tmp_path / "start"
+    script.write_text("#!/bin/sh\nexec /usr/sbin/runuser -u site -- celery -A site worker\n")
+    (tmp_path / "site.conf").write_text(
+        VALID_SECTION.replace("/opt/env/bin/celery -A site worker -l info", str(script))
+    )
+    [found] = lint([tmp_path / "site.conf"]).findings
+    assert (found.code, found.level) == ("PM902", Level.CRITICAL)
+    assert found.why.startswith("runuser kills Celery 2 s after")
