@@ -359,6 +359,8 @@ class Activation:
     must not be taken for an administrator's (R2, R11). None: not queried yet."""
     old_stop_timeout_seconds: int | None = None
     """The timeout in the section that is still loaded; if the new one is longer, running tasks get the longer one."""
+    old_stop_signal: str | None = field(default=None, metadata={LATER: True})
+    """The signal in the section that is still loaded, if the program has another now, which then stops it."""
 
 
 class End(NamedTuple):

@@ -60,6 +60,8 @@ class Backend:
     watcher: Watcher
     identity: tuple[str, ...]
     """The fields of SupervisorSettings that identify a process manager; empty: each host has only one."""
+    own_log: str
+    """Where the output of a program without a log file is, for messages."""
     logs_opened_by_root: bool
     """Root opens the log of every program by its path, so that a symbolic link there could redirect root's writes."""
     environment_file_read_by_root: bool

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 from typing import TextIO
 
 from procman.agent.verdict import format_duration
-from procman.model import Level, State
+from procman.backends import backend_named
+from procman.model import InstalledProgram, Level, State
 from procman.monitoring.checks.inputs import EndReport
 from procman.monitoring.program_page import ProgramPage
 from procman.monitoring.status import ProgramStatus, ProjectStatus
@@ -58,8 +59,13 @@ def _fields(status: ProjectStatus, each: ProgramStatus, page: ProgramPage) -> It
     yield "Held", [held(each.hold)] if each.hold else []
     yield "Restart due", [each.restart_due] if each.restart_due else []
     yield "Defined in", [str(path) for path in page.defined_in]
-    yield "Log", [page.log_problem or program.log_file or "the journal"]
+    yield "Log", [page.log_problem] if page.log_problem else _logs(status, program)
     yield "Not shown", [f"{name}: collecting it takes too long" for name in page.missing]
+
+
+def _logs(status: ProjectStatus, program: InstalledProgram) -> list[str]:
+    own = [] if program.log_file else [backend_named(status.manifest.backend).own_log]
+    return [*own, *program.log_files]
 
 
 def _first(values: Sequence[str]) -> list[str]:

@@ -26,6 +26,7 @@ BACKEND = Backend(
     ),
     watcher=Watcher.EVENT_LISTENER,
     identity=("mode", "configuration", "include"),
+    own_log="the output of supervisord",
     logs_opened_by_root=True,
     environment_file_read_by_root=False,
     stops_removed_together=False,

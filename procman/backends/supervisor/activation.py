@@ -74,7 +74,8 @@ def _stop_for(client: Client, activation: Activation, progress: Progress, *, cha
     loaded = activation.old_stop_timeout_seconds
     # No earlier generation had the program, so the loaded section may be an unmanaged one.
     is_unmanaged = changed and (loaded is None or activation.action is Action.ADD)
-    if is_unmanaged or (loaded is not None and loaded < program.stop_timeout_seconds):
+    is_shorter = loaded is not None and loaded < program.stop_timeout_seconds
+    if is_unmanaged or is_shorter or activation.old_stop_signal is not None:
         drain(
             client,
             [program.name],

@@ -122,6 +122,8 @@ def _section(project: Project, program: Program, templates: Templates) -> Render
         "stop_signal": getattr(program.options, "stop_signal", "TERM"),
         "stop_group": options.pop("stopasgroup", "false"),
         "output": output,
+        # For an administrator's own template of an earlier procman.
+        "log_file": output.stdout.path if output.stdout else None,
         "redirect": str(output.stderr is None).lower(),
         "options": options.items(),
     }

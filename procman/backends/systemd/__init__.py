@@ -31,6 +31,7 @@ BACKEND = Backend(
     ),
     watcher=Watcher.TIMER,
     identity=(),
+    own_log="the journal",
     logs_opened_by_root=False,
     environment_file_read_by_root=True,
     stops_removed_together=True,

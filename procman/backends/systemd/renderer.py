@@ -102,6 +102,8 @@ def _unit(project: Project, program: Program, templates: Templates) -> RenderedF
         "reload": _reload(project, program),
         "directories": _own_directories(project, program).items(),
         "output": outputs_of(program, log_path(project, program.name)),
+        # For an administrator's own template of an earlier procman.
+        "log_file": log_path(project, program.name),
         "growing": _knows(project, "RestartSteps"),
         "is_command": program.kind is Kind.COMMAND,
         "type": _last(directives.get("Type"), "exec"),

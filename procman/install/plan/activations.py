@@ -82,19 +82,24 @@ def ordered_activations(
         return not removed, way, order.get(name, 0), name
 
     left = {each.program.name: each for each in pending}
-    loaded = {program.name: program.stop_timeout_seconds for program in before}
+    loaded = {program.name: program for program in before}
     return tuple(
         _activation(actions[name], known[name], left.get(name), loaded.get(name)) for name in sorted(actions, key=rank)
     )
 
 
 def _activation(
-    action: Action, program: InstalledProgram, pending: Activation | None, loaded: int | None
+    action: Action, program: InstalledProgram, pending: Activation | None, loaded: InstalledProgram | None
 ) -> Activation:
     """Return the activation, with what the `pending` one had already recorded before the interruption."""
-    timeouts = (loaded, pending.old_stop_timeout_seconds if pending else None)
+    timeouts = (
+        loaded.stop_timeout_seconds if loaded else None,
+        pending.old_stop_timeout_seconds if pending else None,
+    )
     longest = max((timeout for timeout in timeouts if timeout is not None), default=None)
-    return Activation(action, program, pending.desired if pending else None, longest)
+    signals = (pending.old_stop_signal if pending else None, loaded.stop_signal if loaded else None)
+    other = next((each for each in signals if each not in (None, program.stop_signal)), None)
+    return Activation(action, program, pending.desired if pending else None, longest, other)
 
 
 def _ask(

@@ -79,5 +79,18 @@ def test_activation_has_stop_timeout_of_loaded_program() -> None:
     assert merged.old_stop_timeout_seconds is None
 
 
+def test_activation_has_the_stop_signal_of_the_loaded_program_if_that_is_another() -> None:
+    """It would not end the program: an administrator who sets INT does so because uwsgi reloads on TERM."""
+    before = installed(BASE, "catmaid-web")
+    after = replace(before, stop_signal="INT")
+    (changed,) = ordered_activations({"catmaid-web": REPLACE}, [after], [before], ())
+    assert changed.old_stop_signal == "TERM"
+    # After an interruption the manifest has the new signal, and supervisord may still have the old one.
+    (again,) = ordered_activations({"catmaid-web": REPLACE}, [after], [after], [changed])
+    assert again.old_stop_signal == "TERM"
+    (same,) = ordered_activations({"catmaid-web": REPLACE}, [after], [after], ())
+    assert same.old_stop_signal is None
+
+
 def _of_celery(action: Action | None) -> dict[str, Action]:
     return {"catmaid-celery": action} if action else {}
