@@ -133,6 +133,8 @@ def schedule_can_be_read(preflight: PreflightFacts) -> Iterator[Result]:
             what = SCHEDULE_TROUBLES.get(trouble) or TROUBLES.get(trouble, "it cannot be used")
             detail = f"beat cannot read its schedule with {judged.scheduler}: {what} ({error}); it exits at every start"
             yield Result("PM745", program.name, Level.CRITICAL, detail, _schedule_remedy(preflight, judged))
+        elif judged.schedule_trouble is not None:
+            yield Result("PM745", program.name, Level.OK, f"beat can read its schedule with {judged.scheduler}")
     yield from _schedule_files_can_be_read(preflight)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from procman.backends import backend_named
-from procman.model import Kind, Level, Result
+from procman.model import Kind, Level, Result, Scope
 from procman.monitoring.checks.registry import Check
 from procman.preflight.broker import is_amqp
 from procman.preflight.inputs import PreflightFacts
@@ -51,7 +51,10 @@ CONDITIONS: dict[str, Condition] = {
     "PM72": _is_connected,
     "PM725": lambda preflight: bool(preflight.project.health.management_url) and _is_connected(preflight),
     "PM726": _is_loaded,
-    "PM728": _WORKER,
+    "PM723": lambda preflight: any(map(is_amqp, preflight.asked)) and _is_connected(preflight),
+    "PM727": lambda preflight: preflight.project.scope is Scope.SYSTEM and CONDITIONS["PM723"](preflight),
+    # Its own OK names the result backend, if the app has one.
+    "PM728": lambda _: False,
     "PM73": _WORKER,
     "PM74": _BEAT,
     "PM741": _all(_BEAT, _is_loaded),

@@ -69,9 +69,6 @@ class BeatEntry:
     """`every 5 minutes`, `cron 0 3 * * 1-5`, or else Celery's own text."""
 
 
-SCHEDULE_FIELDS = ("schedule_trouble", "schedule_error")
-
-
 @dataclass(frozen=True)
 class Judged:
     """The judgement of the project's own Celery on one command line; empty fields: no error."""
@@ -88,9 +85,9 @@ class Judged:
     """Whether beat's scheduler keeps a schedule file; None: unknown, or not a beat."""
     answers_ping: bool = False
     """Whether beat answers `celery inspect ping` (`--enable-remote-control`)."""
-    schedule_trouble: str = ""
+    schedule_trouble: str | None = None
     """Why beat could not read its schedule from a database or Redis: `tables`, `database`, `refusal` or a kind of
-    broker_remedies.py; empty: it could, or that is unknown."""
+    broker_remedies.py. Empty: it could; None: unknown, or the schedule is in a file."""
     schedule_error: str = ""
 
 
@@ -262,10 +259,11 @@ def _result_backend(found: Mapping[str, Any], place: Place) -> ResultBackend:
 
 
 def _judged(found: Mapping[str, Any], secrets: KnownSecrets) -> Judged:
-    texts = ("error", "pool_error", "queues_error", "scheduler", "scheduler_error", *SCHEDULE_FIELDS)
+    texts = ("error", "pool_error", "queues_error", "scheduler", "scheduler_error", "schedule_error")
     return Judged(
         **{name: secrets.masked(str(found.get(name) or "")) for name in texts},
         queues=None if found["queues"] is None else tuple(map(str, found["queues"])),
         keeps_file=found["keeps_file"],
+        schedule_trouble=None if found["schedule_trouble"] is None else str(found["schedule_trouble"]),
         answers_ping=bool(found.get("answers_ping")),
     )

@@ -6,7 +6,7 @@ kind that is not known here is only loaded.
 
 import importlib
 import os
-from typing import Any, Dict, List, Tuple
+from typing import Any, Callable, Dict, List, Tuple
 
 if __name__ == "procman.probes.app_backend_script":
     # As a probe, this text comes after those.
@@ -29,7 +29,17 @@ def backend_state(app: Any) -> Dict[str, Any]:
     url = str(app.conf.result_backend or "")
     found = {"url": masked_url(url), "trouble": "", "detail": "", "starts": False}  # type: Dict[str, Any]
     found["origin"] = origin_of(app, lambda: [url])
-    if not ends_in_time(lambda: _look_at_backend(app, url, found)):
+
+    def note_error(call: Callable[[], Any]) -> Any:
+        try:
+            return call()
+        except Exception as error:
+            found["trouble"], detail = _fault_of(error, url.partition("://")[0])
+            found["detail"] = masked(" ".join(detail.split()), values_of({"RESULT_BACKEND_URL": url}))[:LONGEST_FAULT]
+
+    backend = note_error(lambda: _loaded(app, url, found))
+    if backend is not None and not ends_in_time(lambda: note_error(lambda: _ask_server(backend))):
+        # The thread may still add its error.
         return dict(found, trouble="plain" if url.startswith("rediss://") and _expects_no_tls(url) else "timeout")
     return found
 
@@ -39,20 +49,18 @@ def _expects_no_tls(url: str) -> bool:
     return answers_without_tls(parts[1] or "localhost", parts[2] or 6379, GREETINGS["redis"])
 
 
-def _look_at_backend(app: Any, url: str, found: Dict[str, Any]) -> None:
-    try:
-        if url.startswith("file://"):
-            return _require_directory(url[len("file://localhost" if "://localhost/" in url else "file://") :])
-        # It would create the tables of a result backend with SQLAlchemy.
-        creates_tables = getattr(app.conf, "database_create_tables_at_setup", False)
-        app.conf.database_create_tables_at_setup = False
-        backend = app.backend
-        backend.as_uri()  # a worker shows it when it starts
-        found["starts"] = not (creates_tables and "celery.backends.database:DatabaseBackend" in _classes(backend))
-        _ask_server(backend)
-    except Exception as error:
-        found["trouble"], detail = _fault_of(error, url.partition("://")[0])
-        found["detail"] = masked(" ".join(detail.split()), values_of({"RESULT_BACKEND_URL": url}))[:LONGEST_FAULT]
+def _loaded(app: Any, url: str, found: Dict[str, Any]) -> Any:
+    """Return the backend, loaded as a worker does; None if it is not loaded because that would write a file."""
+    if url.startswith("file://"):
+        _require_directory(url[len("file://localhost" if "://localhost/" in url else "file://") :])
+        return None
+    # It would create the tables of a result backend with SQLAlchemy.
+    creates_tables = getattr(app.conf, "database_create_tables_at_setup", False)
+    app.conf.database_create_tables_at_setup = False
+    backend = app.backend
+    backend.as_uri()  # a worker shows it when it starts
+    found["starts"] = not (creates_tables and "celery.backends.database:DatabaseBackend" in _classes(backend))
+    return backend
 
 
 def _fault_of(error: Exception, scheme: str) -> Tuple[str, str]:

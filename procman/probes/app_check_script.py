@@ -44,7 +44,7 @@ def check_command(app: Any, arguments: List[str]) -> Dict[str, Any]:
     """Return the errors in the arguments of `celery`, in Celery's own words, and what it parsed."""
     found = {"error": None, "queues_error": None, "pool_error": None}  # type: Dict[str, Any]
     found.update({"scheduler_error": None, "scheduler": None, "keeps_file": None, "queues": None})
-    found.update({"answers_ping": False, "schedule_trouble": "", "schedule_error": ""})
+    found.update({"answers_ping": False, "schedule_trouble": None, "schedule_error": ""})
     printed = io.StringIO()
     try:
         with contextlib.redirect_stderr(printed), contextlib.redirect_stdout(printed):

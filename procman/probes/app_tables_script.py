@@ -6,7 +6,7 @@ procman puts this text before those of app_backend_script.py and app_check_scrip
 import importlib
 import os
 import threading
-from typing import Any, Callable, List, Tuple
+from typing import Any, Callable, List, Optional, Tuple
 
 if __name__ == "procman.probes.app_tables_script":
     # As a probe, this text comes after those.
@@ -59,11 +59,14 @@ def connect_to_database(alias: str) -> None:
 # The schedule --------------------------------------------------------------------------------------------------------
 
 
-def schedule_fault(app: Any, scheduler: Any) -> Tuple[str, str]:
-    """Return why beat could not read its schedule with the class `scheduler`: a kind and a message, or two empty texts.
+def schedule_fault(app: Any, scheduler: Any) -> Tuple[Optional[str], str]:
+    """Return why beat could not read its schedule with the class `scheduler`: a kind, which is empty if it could.
 
-    The scheduler itself would change its tables when it is created. A kind that is not known here has no fault.
+    A message follows. The kind is None if procman cannot read such a schedule; the scheduler itself would change its
+    tables when it is created.
     """
+    if not (_is_redbeat(scheduler) or _tables_of(scheduler)):
+        return None, ""
     fault = ["", ""]  # type: List[str]
 
     def look() -> None:
@@ -78,10 +81,19 @@ def schedule_fault(app: Any, scheduler: Any) -> Tuple[str, str]:
 
 
 def _read_schedule(app: Any, scheduler: Any) -> None:
-    if any("%s:%s" % (each.__module__, each.__name__) == REDBEAT for each in scheduler.__mro__):
+    if _is_redbeat(scheduler):
         _read_redbeat(app)
-    elif hasattr(getattr(scheduler, "Model", None), "_meta"):
-        read_tables(scheduler.Model._meta.app_label)
+    else:
+        read_tables(_tables_of(scheduler))
+
+
+def _is_redbeat(scheduler: Any) -> bool:
+    return any("%s:%s" % (each.__module__, each.__name__) == REDBEAT for each in scheduler.__mro__)
+
+
+def _tables_of(scheduler: Any) -> str:
+    """Return the Django app with the tables of django-celery-beat, or of a scheduler like it; empty if it has none."""
+    return str(getattr(getattr(getattr(scheduler, "Model", None), "_meta", None), "app_label", ""))
 
 
 def _read_redbeat(app: Any) -> None:

@@ -17,12 +17,14 @@ URLS = {
     "dns": f"amqp://catmaid:{SECRET}@no-such-host.invalid//",
     "password": f"amqp://catmaid:not-{SECRET}@localhost:5672//",
     "vhost": f"amqp://catmaid:{SECRET}@localhost:5672/no-such-vhost",
+    "plain": f"amqps://catmaid:{SECRET}@localhost:5672//",
 }
 WORDS = {
     "refused": "nothing listens there",
     "dns": "the host name cannot be resolved",
     "password": "it rejects the user or password",
     "vhost": "the virtual host does not exist",
+    "plain": "it expects no TLS on this port",
 }
 
 
@@ -67,6 +69,18 @@ def test_causes_of_a_failed_connection_are_distinguished(stocked: Host) -> None:
         assert [result["code"] for result in results] == ["PM721"], kind
         assert WORDS[kind] in results[0]["detail"]
         assert results[0]["hint"]
+
+
+def test_account_guest_and_a_broker_of_several_that_is_down_are_warnings(stocked: Host) -> None:
+    down = f"amqp://catmaid:{SECRET}@localhost:5673//"
+    stocked.write("/etc/looked/guest.env", f"CELERY_BROKER_URL=amqp://guest:guest@localhost//;{down}\n", mode=0o600)
+    text = toml("looked-guest").replace("/etc/catmaid/celery.env", "/etc/looked/guest.env")
+    _, unsound = check(named(stocked, "looked-guest", text))
+    found = {result["code"]: result for result in unsound}
+    assert (found["PM727"]["level"], found["PM721"]["level"]) == ("WARNING", "WARNING")
+    # kombu uses only IPv4 for localhost in a URL.
+    cause = "one of 2 brokers: nothing listens there (Connection refused)"
+    assert found["PM721"]["detail"] == f"cannot connect to amqp://catmaid:***@127.0.0.1:5673//, {cause}"
 
 
 def test_directory_that_the_sandbox_makes_read_only_is_reported(stocked: Host) -> None:

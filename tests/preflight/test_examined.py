@@ -12,7 +12,8 @@ from procman.monitoring.checks.registry import run
 from procman.preflight.examined import CONDITIONS, with_examined
 from procman.preflight.inputs import Host, Interpreter, PreflightFacts
 from procman.preflight.registry import BEFORE
-from tests.preflight.records import TOML, asked, broker, valid
+from procman.probes.app import Judged, ResultBackend
+from tests.preflight.records import TOML, asked, broker, facts, valid
 
 
 def passed(preflight: PreflightFacts) -> dict[str, list[str]]:
@@ -36,6 +37,32 @@ def test_check_without_a_result_is_listed_with_its_title() -> None:
     }
     # Neither management_url nor a wrapper, a sandbox, a list of accepted codes, a limit of memory or Redis.
     assert not {"PM605", "PM725", "PM754", "PM765", "PM775", "PM782", "PM788"} & {*found}
+
+
+@pytest.mark.parametrize("trouble", [None, ""])
+def test_schedule_in_a_database_is_listed_only_if_it_was_read(trouble: str | None) -> None:
+    judged = Judged(scheduler="shop.beat:Scheduler", keeps_file=False, schedule_trouble=trouble)
+    found = passed(asked(replace(valid(), schedule=None), app=facts(judged={"site-celery-beat": judged})))
+    assert found.get("PM745") == (None if trouble is None else ["beat can read its schedule with shop.beat:Scheduler"])
+
+
+@pytest.mark.parametrize(
+    ("backend", "listed"),
+    [
+        (ResultBackend(), None),
+        (ResultBackend("rpc://"), ["the result backend rpc:// can be used"]),
+        (ResultBackend("redis://x", "refused"), None),
+    ],
+    ids=["none", "used", "broken"],
+)
+def test_result_backend_is_listed_only_if_it_can_be_used(backend: ResultBackend, listed: list[str] | None) -> None:
+    assert passed(asked(valid(), app=facts(result_backend=backend))).get("PM728") == listed
+
+
+def test_account_guest_on_this_host_is_not_listed_where_it_is_not_judged() -> None:
+    assert "PM727" in passed(valid())
+    own = valid('scope = "user"', TOML.replace('user = "www-data"', ""))
+    assert "PM727" not in passed(asked(own, broker=broker(default_credentials=True)))
 
 
 @pytest.mark.parametrize(
