@@ -18,11 +18,15 @@ from procman.init.scan_project import FoundProject, find_project
 from procman.init.settings_class import VARIABLE
 from procman.model import Scope
 from procman.probes.app import AppFacts, ask
+from procman.probes.broker import ask_broker
+from procman.probes.broker_facts import BrokerFacts
 from procman.probes.runner import Place
 from procman.subprocesses import SYSTEM_PATH
 
 WRITTEN_BY_TASKS = ("MEDIA_ROOT", "TMP_DIR", "FILE_UPLOAD_TEMP_DIR")
 """Django settings that name a directory which tasks often write to; TMP_DIR is CATMAID's."""
+
+BROKER_SECONDS = 10.0
 
 NO_NAME = {
     *("app", "apps", "backend", "code", "current", "data", "django", "project", "projects", "server", "src", "web"),
@@ -174,11 +178,25 @@ def _asked(draft: Draft, scope: Scope, timeout: float) -> AppFacts | None:
 
 
 def _loaded(draft: Draft, directory: Path, virtualenv: Path, timeout: float, **variables: str) -> AppFacts:
+    place = _place(draft, directory, virtualenv, **variables)
+    with left_behind.ended(user_id(place.user) or os.geteuid()):
+        return ask(place, draft.text("project", "app") or "", settings=WRITTEN_BY_TASKS, timeout=timeout)
+
+
+def _place(draft: Draft, directory: Path, virtualenv: Path, **variables: str) -> Place:
     runner = draft.text("project", "user") if os.geteuid() == 0 else None
     environment = _environment(draft, directory, virtualenv) | variables
-    place = Place(virtualenv / "bin" / "python", environment, directory, runner, group=None)
-    with left_behind.ended(user_id(runner) or os.geteuid()):
-        return ask(place, draft.text("project", "app") or "", settings=WRITTEN_BY_TASKS, timeout=timeout)
+    return Place(virtualenv / "bin" / "python", environment, directory, runner, group=None)
+
+
+def ask_management(draft: Draft, url: str) -> BrokerFacts:
+    """Connect to the broker of the app, which was loaded before, and to RabbitMQ's management interface at `url`."""
+    directory, virtualenv = draft.path("directory"), draft.path("virtualenv")
+    assert directory
+    assert virtualenv
+    place = _place(draft, directory, virtualenv)
+    with left_behind.ended(user_id(place.user) or os.geteuid()):
+        return ask_broker(place, draft.text("project", "app") or "", management_url=url, timeout=BROKER_SECONDS)
 
 
 def _loaded_for_development(draft: Draft, directory: Path, virtualenv: Path, timeout: float) -> AppFacts | None:

@@ -13,7 +13,7 @@ from procman.backends.supervisor.configuration.main_file import MainFile
 from procman.config.find_file import working_directory
 from procman.errors import ConfigurationError
 from procman.init.app_answers import take_facts
-from procman.init.complete import ask_app, decide_user, find_parts, name_after_directory
+from procman.init.complete import ask_app, ask_management, decide_user, find_parts, name_after_directory
 from procman.init.dotenv_file import ask_with_dotenv
 from procman.init.draft import Discovery, Draft, keys_of
 from procman.init.environment_file import path_beside
@@ -26,6 +26,7 @@ from procman.init.importing.remarks import JoinedRemark, joined
 from procman.init.importing.select import Selection, belongs_to, selection
 from procman.init.importing.take import became, take_programs, take_project
 from procman.init.importing.variables import share_environment
+from procman.init.management_url import suggest_management_url
 from procman.init.running_programs import mention_running
 from procman.init.scan_host import choose_supervisord, main_file_of, main_files, runs_systemd, set_systemd_version
 from procman.init.write_file import FILE, default_path
@@ -170,6 +171,7 @@ def _completed(request: _Request, draft: Draft, programs: Sequence[Existing], be
     facts = ask() if draft.is_import else ask_with_dotenv(draft, top, ask)
     if facts:
         take_facts(draft, facts, request.scope, request.root)
+        suggest_management_url(draft, facts, partial(ask_management, draft))
     _choose_supervisord(request, draft, programs)
     set_systemd_version(draft, request.root)
     set_watcher(draft, request.scope)

@@ -112,8 +112,8 @@ def management_answers(preflight: PreflightFacts) -> Iterator[Result]:
         if broker is None or not broker.reachable:
             continue
         if broker.management_problem:
-            hint = "Run rabbitmq-plugins enable rabbitmq_management, or correct management_url in [health]."
-            yield Result("PM725", each.name, Level.WARNING, f"{url}: {broker.management_problem}", hint)
+            detail = f"{url}: {broker.management_problem}"
+            yield Result("PM725", each.name, Level.WARNING, detail, broker.management_remedy)
         for alarm in broker.alarms or ():
             detail = f"RabbitMQ has an alarm ({alarm}): it blocks all senders until the alarm ends"
             yield Result("PM725", each.name, Level.WARNING, detail, "Free memory or disk on the broker's host.")

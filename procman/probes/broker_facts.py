@@ -108,6 +108,20 @@ class BrokerFacts:
 
         return remedy_for(self.trouble, self.transport, self.origin, is_here=is_here(self.host))
 
+    @property
+    def is_refused_by_management(self) -> bool:
+        """Return whether the management interface refuses the user whom the broker accepts: it lacks a tag."""
+        return self.management_problem.startswith("HTTP status 401")
+
+    @property
+    def management_remedy(self) -> str:
+        """Return what to type for a management interface that does not answer."""
+        import shlex
+
+        if self.is_refused_by_management:
+            return f"rabbitmqctl set_user_tags {shlex.quote(self.user or 'USER')} monitoring"
+        return "rabbitmq-plugins enable rabbitmq_management, or correct management_url in [health]"
+
 
 def is_here(host: str) -> bool:
     """Return whether `host`, a name or an address, is certainly this host."""

@@ -25,7 +25,11 @@ def management(url: str, connection: Any) -> Dict[str, Any]:
         return {"problem": "", "alarms": []}
     if status == 503:
         return {"problem": "", "alarms": _alarms(reply)}
-    words = {401: "it rejects the broker's user", 403: "it rejects the broker's user", 404: "page not found"}
+    words = {
+        401: "the broker's user may not read the alarms",
+        403: "the broker's user may not read the alarms",
+        404: "page not found",
+    }
     return {"problem": "HTTP status %s: %s" % (status, words.get(status, "unexpected answer")), "alarms": []}
 
 

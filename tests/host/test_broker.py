@@ -129,7 +129,31 @@ def test_management_interface_that_rejects_the_user_is_a_warning(project: Projec
     finally:
         project.host.run("rabbitmqctl set_user_tags catmaid monitoring")
     assert found["PM504"]["level"] == "WARNING"
-    assert "it rejects the broker's user" in found["PM504"]["detail"]
+    assert "the broker's user may not read the alarms" in found["PM504"]["detail"]
+    assert found["PM504"]["hint"] == "rabbitmqctl set_user_tags catmaid monitoring"
+
+
+def test_init_writes_the_management_url_unless_the_user_lacks_the_tag(project: Project) -> None:
+    def init() -> tuple[str, str]:
+        words = ["--user", "www-data", "--name", "asked", "--output", "-", PROJECTS]
+        variables = ["env", f"VIRTUAL_ENV={VIRTUALENV}"]
+        done = project.host.run([*variables, "procman", "init", *words])
+        assert SECRET not in done.stdout + done.stderr
+        return done.stdout, " ".join(done.stderr.split())
+
+    of_broker = MANAGEMENT.replace("127.0.0.1", "localhost")
+    variables = f"DEMO_DATA_DIRECTORY={DATA}\nCELERY_BROKER_URL=amqp://catmaid:{SECRET}@localhost:5672//\n"
+    project.host.write(f"{PROJECTS}/.env", variables, mode=0o644)
+    try:
+        written, shown = init()
+        assert f'management_url = "{of_broker}"' in written, shown
+        project.host.run("rabbitmqctl set_user_tags catmaid")
+        written, shown = init()
+        assert "management_url" not in written
+        remedy = "rabbitmqctl set_user_tags catmaid monitoring"
+        assert f"at {of_broker} does not show catmaid its alarms: {remedy}, and then write" in shown
+    finally:
+        project.host.run(f"rm {PROJECTS}/.env; rabbitmqctl set_user_tags catmaid monitoring")
 
 
 def test_broker_is_unknown_to_a_caller_who_cannot_become_the_user(project: Project) -> None:

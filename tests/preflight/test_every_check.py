@@ -610,6 +610,8 @@ def test_management_interface_is_checked_only_if_configured() -> None:
     [found] = complaints(before)
     assert (found.code, found.level) == ("PM725", WARNING)
     assert "rabbitmq-plugins enable rabbitmq_management" in found.hint
+    [found] = complaints(asked(before, broker=broker(management_problem="HTTP status 401: x", user="shop app")))
+    assert found.hint == "rabbitmqctl set_user_tags 'shop app' monitoring"
     [found] = complaints(asked(before, broker=broker(alarms=("disk on rabbit@host",))))
     assert "disk on rabbit@host" in found.detail
 

@@ -70,7 +70,7 @@ def test_invalid_list_of_alarms_is_an_alarm() -> None:
 @pytest.mark.parametrize(
     ("status", "problem"),
     [
-        (401, "HTTP status 401: it rejects the broker's user"),
+        (401, "HTTP status 401: the broker's user may not read the alarms"),
         (404, "HTTP status 404: page not found"),
         (500, "HTTP status 500: unexpected answer"),
     ],

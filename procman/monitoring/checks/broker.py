@@ -121,8 +121,7 @@ def check_alarms(running: ProjectSnapshot) -> Iterator[Result]:
     if facts.management_problem:
         url = running.manifest.health.management_url
         detail = f"cannot query RabbitMQ's management interface at {url}: {facts.management_problem}"
-        hint = "rabbitmq-plugins enable rabbitmq_management; rabbitmqctl set_user_tags USER monitoring"
-        yield Result("PM504", None, Level.WARNING, detail, hint)
+        yield Result("PM504", None, Level.WARNING, detail, facts.management_remedy)
     elif facts.alarms:
         detail = f"RabbitMQ has raised an alarm and blocks every publisher: {', '.join(facts.alarms)}"
         hint = "rabbitmq-diagnostics alarms; free memory or disk space on the broker's host"

@@ -158,13 +158,13 @@ def test_queues_are_not_checked_without_a_running_worker() -> None:
             [(Level.CRITICAL, "RabbitMQ has raised an alarm and blocks every publisher: memory on rabbit@here")],
         ),
         (
-            facts(management_problem="HTTP status 401: it rejects the broker's user"),
+            facts(management_problem="HTTP status 401: the broker's user may not read the alarms"),
             [
                 (
                     Level.WARNING,
                     (
                         "cannot query RabbitMQ's management interface at http://here:15672: "
-                        "HTTP status 401: it rejects the broker's user"
+                        "HTTP status 401: the broker's user may not read the alarms"
                     ),
                 )
             ],
