@@ -16,6 +16,7 @@ from procman.errors import ProcmanError
 from procman.init.draft import Draft, keys_of
 from procman.init.scan_project import FoundProject, find_project
 from procman.init.settings_class import VARIABLE
+from procman.init.virtualenvs import has_flower
 from procman.model import Scope
 from procman.probes.app import AppFacts, ask
 from procman.probes.broker import ask_broker
@@ -56,6 +57,10 @@ def find_parts(draft: Draft, directory: Path, environment: Mapping[str, str]) ->
             draft.ask_for("project", key, found.doubts[key])
         if draft.get("project", key) is not None:
             draft.found(key, draft.get("project", key), found.remarks.get(key, "") if key == "app" else "")
+    virtualenv = draft.path("virtualenv")
+    if virtualenv and has_flower(virtualenv) and not draft.is_import:
+        draft.has_flower = True
+        draft.found("flower", "installed", "the file has a table for it: remove its #")
 
 
 def _take_remarks(draft: Draft, found: FoundProject) -> None:

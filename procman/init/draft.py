@@ -40,6 +40,8 @@ class Draft:
     settings_for_development: str | None = None
     """The settings that manage.py names, if those of the project are for production."""
     import_remarks: list[Remark] = field(default_factory=list)
+    has_flower: bool = False
+    """Whether the file offers a table for Flower, as a comment."""
     is_import: bool = False
     """Whether it describes existing programs, to which nothing is added that they do not do."""
 

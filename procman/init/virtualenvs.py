@@ -47,6 +47,11 @@ def has_celery(path: Path) -> bool:
     return bool(_matching(path, "lib/python3*/site-packages/celery/__init__.py"))
 
 
+def has_flower(path: Path) -> bool:
+    """Return whether Flower is installed in the virtualenv `path`."""
+    return bool(_matching(path, "lib/python3*/site-packages/flower/__init__.py"))
+
+
 def has_activation_scripts(path: Path) -> bool:
     """Return whether conda runs scripts when it activates the environment `path`."""
     return is_conda(path) and bool(_matching(path, "etc/conda/activate.d/*.sh"))

@@ -45,6 +45,13 @@ EXAMPLES: Mapping[str, object] = {
 }
 """Examples for keys that the user has to fill in."""
 
+FLOWER = """\
+# Flower is in the virtualenv. To run it beside the workers, remove the # of the next two lines. Whoever can reach its
+# port sees the tasks and can stop workers.
+# [command.flower]
+# argv = ["celery", "-A", {app}, "flower", "--address=127.0.0.1", "--port=5555"]
+"""
+
 ORDER = ("project", "environment", "worker", "beat", "supervisor", "systemd", "health")
 
 
@@ -53,6 +60,8 @@ def text_of(draft: Draft) -> str:
     blocks = [HEAD, *("\n".join(_table(draft, table)) + "\n" for table in _tables(draft))]
     if "beat" not in draft.tables:
         blocks.append("# For periodic tasks, remove the # of the next line:\n# [beat]\n")
+    if draft.has_flower:
+        blocks.append(FLOWER.format(app=to_toml(draft.get("project", "app") or "APP")))
     return "\n".join(blocks)
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from procman.init.complete import find_parts
+from procman.init.draft import Draft
 from procman.init.look_below import DEEPEST, look_below
 from procman.init.scan_project import FoundProject, find_project
 from procman.init.settings_modules import own_settings
@@ -59,6 +61,19 @@ def test_project_inside_its_virtualenv(tmp_path: Path) -> None:
     make_project(make_virtualenv(virtualenv / "docs-env", celery=False) / "src", "")
     found = find(virtualenv)
     assert (found.directory, found.app, found.virtualenv) == (project, "site1", virtualenv)
+
+
+@pytest.mark.parametrize("is_import", [False, True])
+def test_flower_in_the_virtualenv_is_offered_unless_programs_are_imported(tmp_path: Path, is_import: bool) -> None:
+    make_project(tmp_path, "")
+    packages = make_virtualenv(tmp_path / "env") / "lib" / "python3.8" / "site-packages"
+    drafts = []
+    for _ in range(2):
+        drafts.append(Draft({"project": {"directory": str(tmp_path)}}, is_import=is_import))
+        find_parts(drafts[-1], tmp_path, {})
+        (packages / "flower").mkdir(exist_ok=True)
+        (packages / "flower" / "__init__.py").touch()
+    assert [draft.has_flower for draft in drafts] == [False, not is_import]
 
 
 def test_virtualenv_with_celery_is_preferred(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from procman.config.load import load
 from procman.init.draft import Draft
 from procman.init.write_toml import EXAMPLES, OFFERED, text_of, to_toml
+from procman.project import Command
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -78,6 +79,17 @@ def test_every_offered_key_is_valid(tmp_path: Path) -> None:
     assert len(project.programs) == 2
     assert set(OFFERED) == {"project", "worker", "beat"}
     assert {"name", "app", "directory", "virtualenv", "user"} <= set(EXAMPLES)
+
+
+def test_flower_is_offered_as_a_table(tmp_path: Path) -> None:
+    draft = complete()
+    assert "flower" not in text_of(draft)
+    draft.has_flower = True
+    text = text_of(draft).replace("# [command", "[command").replace("# argv", "argv")
+    (tmp_path / "procman.toml").write_text(text)
+    [_, flower] = load(tmp_path / "procman.toml", {}).programs
+    assert isinstance(flower.options, Command)
+    assert flower.options.argv[:4] == ("celery", "-A", "mysite", "flower")
 
 
 def test_order_of_tables_is_fixed() -> None:
