@@ -205,8 +205,10 @@ def _virtualenv(
 
 
 def _homes(directory: Path, environment: Mapping[str, str]) -> Iterator[Path]:
-    """Yield the home directories of the caller and of the owner of `directory`."""
+    """Yield the home directories of the caller, with sudo of the one who called it, and of the owner of `directory`."""
     yield Path(home_of(environment))
+    with suppress(KeyError):
+        yield Path(pwd.getpwnam(environment["SUDO_USER"]).pw_dir)
     with suppress(OSError, KeyError):
         yield Path(pwd.getpwuid(directory.stat().st_uid).pw_dir)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -340,3 +341,17 @@ def test_app_is_in_a_file_of_a_usual_name(tmp_path: Path, files: list[str], app:
         if directory.exists():
             (directory / "__init__.py").touch()
     assert find(tmp_path).app == app
+
+
+@pytest.mark.parametrize("variable", ["HOME", "SUDO_USER"])
+def test_virtualenv_is_found_in_the_home_of_the_caller_also_with_sudo(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    home, other = tmp_path / "x" / "home", tmp_path / "x" / "other"
+    accounts = {"anna": SimpleNamespace(pw_dir=str(home))}
+    monkeypatch.setattr("procman.init.scan_project.pwd.getpwnam", accounts.__getitem__)
+    project = make_project(tmp_path / "y" / "z" / "shop", "")
+    own = make_virtualenv(home / ".virtualenvs" / "shop")
+    (own / ".project").write_text(str(project))
+    environment = {"HOME": str(home)} if variable == "HOME" else {"HOME": str(other), "SUDO_USER": "anna"}
+    assert find(project, environment).virtualenv == own
