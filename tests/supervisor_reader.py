@@ -62,9 +62,13 @@ def answer(directory: Path, question: dict[str, Any]) -> dict[str, Any]:
 def program(config: Any) -> dict[str, Any]:
     """Return how supervisord would run a program, with the argv that it passes to exec."""
     config.options.check_execv_args = lambda *_: None  # the command does not exist; only its parsing matters
-    read = {name: getattr(config, name) for name in OPTIONS}
-    restart = getattr(config.autorestart, "__name__", config.autorestart)
-    return {**read, "argv": Subprocess(config).get_execv_args()[1], "user": config.uid, "autorestart": restart}
+    read = {name: _plain(getattr(config, name)) for name in (*OPTIONS, "autorestart")}
+    return {**read, "argv": Subprocess(config).get_execv_args()[1], "user": config.uid}
+
+
+def _plain(value: Any) -> Any:
+    # supervisor has classes for the ways to restart, and for a log that it names itself.
+    return value.__name__ if isinstance(value, type) else value
 
 
 def server_url(main: Path) -> str:

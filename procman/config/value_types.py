@@ -62,6 +62,8 @@ UNIT_PATTERN = r"[A-Za-z0-9:_.\\@-]+\.(service|target|socket|mount|path|timer|de
 NODE_NAME_PART = r"([^\s,@%-]|%[hnd])([^\s,@%]|%[hnd])*"
 INCLUDE_PATTERN = r"/([^\s*?\[\]]*/)?[^\s*?\[\]/]*\*[^\s*?\[\]/]*"
 
+LOG_FILE_PATTERN = r"([A-Za-z0-9/._-]|\{instance(:0[2-9])?\})+"
+
 A_YEAR = 31_536_000
 LONGEST_NAME = 255
 """Maximum number of bytes of one name in a path (NAME_MAX of Linux's filesystems)."""
@@ -152,6 +154,8 @@ def _read_log_file(value: object, base: Path) -> Path:
     path = _read_path(value, base)
     if path.is_relative_to("/dev") and str(path) not in STANDARD_STREAMS:
         raise InvalidValue("a device cannot be rotated")
+    if not re.fullmatch(LOG_FILE_PATTERN, str(path)):
+        raise InvalidValue("use only letters, digits, '.', '_' and '-' in its path, as logrotate needs")
     return path
 
 
@@ -283,7 +287,9 @@ SEARCH_PATH = Type(
     _read_search_path,
 )
 LOG_FILE = Type(
-    'a path, absolute or relative to this file, or "/dev/stdout" or "/dev/stderr"', _PATH_SCHEMA, _read_log_file
+    'a path, absolute or relative to this file, or "/dev/stdout" or "/dev/stderr"',
+    {**_PATH_SCHEMA, "pattern": f"^(?!.*{_TOO_LONG}){LOG_FILE_PATTERN}$"},
+    _read_log_file,
 )
 SECONDS = Type(
     "a number of seconds greater than 0", {"type": "number", "exclusiveMinimum": 0, "maximum": A_YEAR}, _read_seconds

@@ -133,8 +133,12 @@ def _rendered(project: Project) -> tuple[RenderedFile, ...]:
 
 
 def _outline(file: RenderedFile) -> list[str]:
-    """Return the first word of each line of a file: sections, options, directives, the words of a script."""
-    return [re.split(r"[=\s]", line, maxsplit=1)[0] for line in file.content.split("\n")]
+    """Return the first word of each line of a file: sections, options, directives, the words of a script.
+
+    logrotate's file has the path of a log there.
+    """
+    words = [re.split(r"[=\s]", line, maxsplit=1)[0] for line in file.content.split("\n")]
+    return ["/" if word.startswith("/") else word for word in words]
 
 
 def _compare(hostile: Sequence[RenderedFile], harmless: Sequence[RenderedFile], text: str) -> None:
@@ -158,7 +162,7 @@ def supervisor() -> Iterator[Reader]:
 def _seen(supervisor: Reader, files: Sequence[RenderedFile], text: str) -> tuple[list[str], dict[str, list[object]]]:
     """Return what supervisord would load: sections, programs, their users, and how they are stopped."""
     included = "".join(file.content for file in files if file.section)
-    found = supervisor.read(included.replace("/var/log/catmaid", "/tmp"))
+    found = supervisor.read(re.sub("(?<=_logfile=)/.*", lambda log: f"/tmp/{log[0].replace('/', '_')}", included))
     assert "error" not in found, (text, found)
     promised = ("user", "stopasgroup", "killasgroup", "stopsignal", "autorestart")
     programs = {name: [program[each] for each in promised] for name, program in found["programs"].items()}

@@ -68,6 +68,7 @@ def test_a_worker_may_have_any_text_in_its_environment(tmp_path: Path) -> None:
         ("reload_signal = 'HUP'\nreload_command = ['x']", "reload_command", "reload_signal is set too"),
         ("user = 'root'", "user", "a program cannot run as root"),
         ("stdout = '/dev/null'", "stdout", "a device cannot be rotated"),
+        ("stderr = '/var/log/my web.log'", "stderr", "use only letters, digits, '.', '_' and '-'"),
         ("stderr = '/var/log/web.log'\ninstances = 2", "stderr", "catmaid-web-1 writes to it too"),
         ("reload_command = ['x', '--password=S3cr3tXyz']", "reload_command", "it contains a password"),
     ],

@@ -157,10 +157,10 @@ def test_user_that_cannot_be_written_is_filled_in() -> None:
     assert "user" not in draft.tables["project"]
 
 
-def test_group_that_supervisord_cannot_set_is_a_remark(tmp_path: Path) -> None:
+def test_group_is_taken_under_a_supervisord_of_root(tmp_path: Path) -> None:
     draft = taken([existing("w", group="celery")])
-    assert remarks(draft)["project.group = celery"].doubtful
-    assert loaded(draft, tmp_path).group is None
+    assert loaded(draft, tmp_path).group == "celery"
+    assert "project.group = celery" not in remarks(draft)
 
 
 # Beats ----------------------------------------------------------------------------------------------------------------
