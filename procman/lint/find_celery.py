@@ -73,7 +73,7 @@ def _recognised(name: str, words: Sequence[str], found: Understood, environment:
     mentioned = next((what for each in found.scripts if (what := _mentioned(each.text))), "worker")
     kind = command.kind if command else _kind(mentioned)
     shell = None if multi else _shell(found, environment, is_understood=command is not None)
-    return Recognised(kind, found.words if command else (), command, shell, multi)
+    return Recognised(kind, found.words if command or multi else (), command, shell, multi)
 
 
 def _shell(found: Understood, environment: Mapping[str, str], *, is_understood: bool) -> Shell:

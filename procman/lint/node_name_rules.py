@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from procman.celery_cli.multi import MultiProblem, Node, nodes_of
 from procman.celery_cli.node_names import ANY_HOST, NAMED_ALIKE, node_name
+from procman.celery_cli.parse import CeleryCommand, read_command
 from procman.lint.inputs import Finding, Part, finding
 from procman.model import Kind, Level
 
@@ -13,19 +15,30 @@ def node_names_differ(parts: Sequence[Part]) -> Iterator[Finding]:
     """Yield PM949: on one broker, two workers with one node name take each other's mailbox."""
     owners: dict[str, Part] = {}
     for part in parts:
-        name = _node_name(part)
-        other = owners.setdefault(name, part) if name else part
-        # supervisord merges sections of one name, and one file of a unit takes the place of another.
-        if (other.reader, other.name) != (part.reader, part.name):
-            yield _finding(part, other, name)
+        for name in _node_names(part):
+            other = owners.setdefault(name, part)
+            # supervisord merges sections of one name, and one file of a unit takes the place of another.
+            if (other.reader, other.name) != (part.reader, part.name):
+                yield _finding(part, other, name)
 
 
-def _node_name(part: Part) -> str:
-    command = part.started.command
-    if command is None or command.kind is not Kind.WORKER or part.command is None:
-        return ""
-    hostname = command.values.get("hostname")
-    return node_name(str(hostname) if hostname else None)
+def _node_names(part: Part) -> list[str]:
+    # The name of a template's worker has usually its instance (%i), which is not known.
+    is_unknown = part.command is None or part.name.endswith("@.service")
+    workers = [command for command in _commands(part) if command.kind is Kind.WORKER] if not is_unknown else []
+    return [node_name(str(hostname) if (hostname := each.values.get("hostname")) else None) for each in workers]
+
+
+def _commands(part: Part) -> list[CeleryCommand]:
+    commands = [read_command(node.words) for node in _nodes(part)] if part.started.multi else [part.started.command]
+    return list(filter(None, commands))
+
+
+def _nodes(part: Part) -> Sequence[Node]:
+    try:
+        return nodes_of(part.started.words)
+    except MultiProblem:
+        return []
 
 
 def _finding(part: Part, other: Part, name: str) -> Finding:
@@ -39,5 +52,5 @@ def _finding(part: Part, other: Part, name: str) -> Finding:
 
 
 def _app(part: Part) -> str:
-    app = part.started.command.project.get("app") if part.started.command else None
+    app = next((command.project.get("app") for command in _commands(part)), None)
     return str(app or "").partition(":")[0].partition(".")[0]

@@ -326,6 +326,26 @@ def test_workers_of_all_files_with_one_node_name_are_reported(
         assert f"program:site-worker ({section}:2) has the node name" in found[0].why
 
 
+@pytest.mark.parametrize(
+    ("nodes", "expected"), [("w1 w2", ["w1@%h", "w2@%h"]), ("w2 w3", ["w2@%h"]), ("w3 w4", []), ("--x:y:z=1 w1", [])]
+)
+def test_nodes_of_celery_multi_have_node_names_too(tmp_path: Path, nodes: str, expected: list[str]) -> None:
+    for name, words in (("one", "w1 w2"), ("two", nodes)):
+        unit = VALID_UNIT.replace("worker -l info", f"multi start {words} --pidfile=/run/site/%%n.pid")
+        (tmp_path / f"{name}.service").write_text(unit)
+    found = [each for each in lint([tmp_path]).findings if each.code == "PM949"]
+    assert [each.why.partition(" too:")[0].rpartition(" ")[2] for each in found] == expected
+    assert {each.level for each in found} <= {Level.CRITICAL}
+    (tmp_path / "two.service").write_text((tmp_path / "two.service").read_text().replace("-A site", "-A shop"))
+    assert {each.level for each in lint([tmp_path]).findings if each.code == "PM949"} <= {Level.WARNING}
+
+
+def test_node_names_of_templates_are_those_of_their_instances(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / f"{name}@.service").write_text(VALID_UNIT.replace("-l info", "-n %i@%%h"))
+    assert lint([tmp_path]).findings == ()
+
+
 def test_files_that_define_the_same_program_are_no_two_workers(tmp_path: Path) -> None:
     files = [tmp_path / "one.conf", tmp_path / "two.conf"]
     for file in files:
