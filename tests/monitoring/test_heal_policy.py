@@ -238,6 +238,14 @@ def test_each_step_of_healing_is_one_event() -> None:
     assert story.case.step == ""
 
 
+def test_command_that_uses_too_much_memory_is_stopped_by_its_own_signal_without_a_dump() -> None:
+    """USR1 means something else to it: gunicorn opens its logs again, and a script ends."""
+    command = replace(LARGE.program, kind=Kind.COMMAND, key="command.web", stop_signal="INT")
+    story = play([replace(LARGE, program=command, phase=None)] * 3)
+    assert [order for orders in story.orders for order in orders] == [Order.STOP]
+    assert "sent SIGINT for a graceful restart" in story.actions
+
+
 def test_problem_and_its_end_are_one_event_each() -> None:
     story = play([*[DISCONNECTED] * 40, *[WELL] * 3, *[DISCONNECTED] * 40])
     assert story.events == ["found", "recovered", "found"]
