@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import TextIO
 
 from procman.lint.inputs import Finding, LintReport, Part
-from procman.model import Level, Result
+from procman.model import Kind, Level, Result
 from procman.output.shared import shared
 from procman.output.summary import named
 from procman.output.terminal import coloured, count_accepted, printable, see_explain, width_of, wrapped
@@ -83,7 +83,8 @@ def lint_as_text(report: LintReport, *, verbose: bool, stream: TextIO = sys.stdo
             yield from _finding_lines(each, stream)
     yield from _judged(report)
     problems = [each for each in report.findings if not each.accepted]
-    yield summary([each.level for each in problems]) if problems else "no problems found"
+    nothing = "no problems found" if report.programs else "no Celery program recognised"
+    yield summary([each.level for each in problems]) if problems else nothing
     yield from filter(None, (count_accepted(_codes(report, is_ignored=False)), _count_ignored(report)))
     if problems:
         yield see_explain(sorted(each.code for each in problems))
@@ -112,11 +113,11 @@ def _finding_lines(found: Finding, stream: TextIO) -> Iterator[str]:
 
 def _judged(report: LintReport) -> Iterator[str]:
     """Yield which programs were judged, and which were only searched for secrets."""
-    programs = [f"{printable(part.name)} ({part.celery.value})" for part in report.programs if part.celery]
-    others = [printable(part.name) for part in report.others]
-    yield f"Celery: {', '.join(programs) or 'no program recognised'}"
-    if others:
-        yield f"not Celery, searched only for secrets: {', '.join(others)}"
+    titles = {Kind.WORKER: "workers", Kind.BEAT: "beat", None: "not Celery, searched only for secrets"}
+    for kind, title in titles.items():
+        names = [printable(part.name) for part in (*report.programs, *report.others) if part.celery is kind]
+        if names:
+            yield f"{title}: {', '.join(names)}"
 
 
 def lint_as_json(report: LintReport) -> str:

@@ -83,7 +83,7 @@ def test_lint_of_a_valid_file_exits_with_0(tmp_path: Path, capsys: pytest.Captur
     file.write_text(VALID_SECTION + "[program:web]\ncommand=/usr/bin/web\n")
     assert run(["check", "--lint", str(file)]) == 0
     assert capsys.readouterr().out.splitlines() == [
-        "Celery: program:site-worker (worker)",
+        "workers: program:site-worker",
         "not Celery, searched only for secrets: program:web",
         "no problems found",
     ]
@@ -97,7 +97,8 @@ def test_lint_that_recognises_no_celery_program_exits_with_2_unless_something_is
     file.write_text(text + "[program:web]\ncommand=/usr/bin/web\n")
     assert run(["check", "--lint", str(file)]) == status
     shown, error = capsys.readouterr()
-    assert "Celery: no program recognised\n" in shown
+    assert shown.splitlines()[-1 if status == 2 else 0].startswith("no Celery program" if status == 2 else str(file))
+    assert "not Celery, searched only for secrets: program:web\n" in shown
     assert (f"no Celery program recognised in {file}" in error) == (status == 2)
 
 
