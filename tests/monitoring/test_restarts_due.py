@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from procman.model import Kind
 from procman.monitoring.program_view import restarts_due
 from tests.install import sample
 from tests.monitoring.checks.records import program, state
@@ -62,3 +63,20 @@ def test_files_of_the_launcher_are_one_reason(tmp_path: Path) -> None:
         os.utime(path, (now, now - 5))
     manifest = replace(found, programs=(which,), files=tuple(replace(file, path=path) for path in paths))
     assert restarts_due(manifest, [which], [state(since=now - 10)]) == ["the launcher is newer"]
+
+
+def test_environment_file_of_a_command_alone_concerns_no_other_program(tmp_path: Path) -> None:
+    wish, now = sample.DESIRED_STATES["one"], time.time()
+    old, new = tmp_path / "celery.env", tmp_path / "web.env"
+    for file, written in ((old, -60), (new, -5)):
+        file.touch()
+        os.utime(file, (now, now + written))
+    found = sample.manifest(tmp_path, wish, sample.rendering(tmp_path, wish))
+    worker = program(name="catmaid-celery", user="celery")
+    web = program(Kind.COMMAND, name="catmaid-web", user="web", environment_file=new)
+    manifest = replace(found, programs=(web, worker), files=(), environment_file=old)
+    states = [state(since=now - 10)._replace(name=each.name) for each in manifest.programs]
+    assert restarts_due(manifest, [web, worker], states) == ["the environment file is newer", ""]
+    # Those who look at the broker do so as the user of the workers.
+    assert manifest.user == "celery"
+    assert manifest.environment_files() == [(new, "web", [web]), (old, "celery", [worker])]

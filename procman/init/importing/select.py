@@ -24,8 +24,8 @@ MOST_NAMED = 5
 MOST_FILES_NAMED = 20
 
 NOT_CELERY = (
-    "no Celery worker or beat; procman leaves it alone",
-    "no Celery workers or beats; procman leaves them alone",
+    "no Celery worker or beat; procman leaves it alone, and could run it as a [command.NAME]",
+    "no Celery workers or beats; procman leaves them alone, and could run each as a [command.NAME]",
 )
 OURS = ("procman runs it already", "procman runs them already")
 """The consequence of a remark on one program, and on several."""

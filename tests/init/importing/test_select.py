@@ -28,7 +28,9 @@ def test_programs_that_are_not_understood_are_named() -> None:
     by_what = {each.what: each for each in found.remarks}
     assert by_what["[program:lost]"].consequence == "starts Celery, but is not imported: flock is not understood"
     assert by_what["[program:lost]"].doubtful
-    assert by_what["[program:web]"].consequence == "no Celery worker or beat; procman leaves it alone"
+    assert by_what["[program:web]"].consequence == (
+        "no Celery worker or beat; procman leaves it alone, and could run it as a [command.NAME]"
+    )
     assert not by_what["[program:web]"].doubtful
 
 
