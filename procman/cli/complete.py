@@ -22,7 +22,7 @@ def program_names(context: click.Context, _: click.Parameter, incomplete: str) -
 
 
 def project_names(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Complete the name of an installed project."""
+    """Complete the name of a project that is installed, or that has a procman.toml in /etc/procman."""
     return _completed(_projects, incomplete)
 
 
@@ -64,9 +64,12 @@ def _installed_programs(selection: Selection, used: set[str]) -> Iterator[tuple[
 def _projects() -> Iterator[tuple[str, str]]:
     import os
 
+    from procman.config.find_file import files_for_host
     from procman.lookup import installed_anywhere
 
-    return ((name, str(directories.state)) for name, directories in installed_anywhere(dict(os.environ)))
+    found = {name: str(path) for name, path in files_for_host().items()}
+    found.update((name, str(directories.state)) for name, directories in installed_anywhere(dict(os.environ)))
+    return iter(sorted(found.items()))
 
 
 def _generations(selection: Selection) -> Iterator[tuple[str, str]]:

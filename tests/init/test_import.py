@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
+from procman.cli.complete import project_names
 from procman.cli.init import init
 from procman.config.load import load
 from procman.errors import ProcmanError
@@ -82,6 +84,28 @@ def test_existing_file_is_kept_and_nothing_is_written(tmp_path: Path, there: str
     done = run(tmp_path, "--from", f"{tmp_path}/*.conf")
     assert isinstance(done.exception, ProcmanError)
     assert [path.name for path in tmp_path.glob("*.toml")] == [there]
+
+
+@pytest.mark.root("about root")
+def test_each_project_of_root_has_a_directory_of_its_own_in_etc(
+    tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, app in (("lms_high", "lms"), ("cms_high", "cms")):
+        place(tmp_path, name, app)
+    (home / "etc").mkdir()
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(init, ["--from", f"{tmp_path}/*.conf", "empty"])
+    assert done.exit_code == 0, done.stderr
+    paths = {name: home / "etc" / "procman" / name / "procman.toml" for name in ("lms", "shop")}
+    assert [loaded(path).name for path in paths.values()] == list(paths)
+    assert all(f"procman --config {path} install --wait 60" in done.stderr for path in paths.values())
+    assert completed_projects() == ["lms", "shop"]
+
+
+def completed_projects() -> list[str]:
+    context = click.Context(click.Command("status"))
+    return [each.value for each in project_names(context, click.Argument(["name"]), "")]
 
 
 def test_second_project_needs_a_file(tmp_path: Path) -> None:
