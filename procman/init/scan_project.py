@@ -102,10 +102,7 @@ def _directory(places: Places, doubts: dict[str, str]) -> Path | None:
     candidates = [path.parent for path in places.manage_files if settings_in(path)]
     app_files = places.named or places.app_files
     with_app = [path for path in candidates if any(app.is_relative_to(path) for app in app_files)]
-    found = _only(with_app or candidates, "directory", "manage.py that names its settings", doubts)
-    if len(candidates) > 1 and found is None:
-        doubts["directory"] += "; for one of them, run `procman init DIRECTORY`"
-    return found
+    return _only(with_app or candidates, "directory", "manage.py that names its settings", doubts)
 
 
 def _directory_without_django(places: Places, app: str | None, doubts: dict[str, str]) -> Path | None:
@@ -224,5 +221,6 @@ def _only(candidates: Iterable[T], what: str, noun: str, doubts: dict[str, str])
     if len(distinct) == 1:
         return distinct[0]
     listed = ", ".join(map(str, distinct[:5]))
-    doubts[what] = f"found more than one {noun}: {listed}" if distinct else f"no {noun} found"
+    remedy = "; for one of them, run `procman init DIRECTORY`" if what == "directory" else ""
+    doubts[what] = f"found more than one {noun}: {listed}{remedy}" if distinct else f"no {noun} found"
     return None

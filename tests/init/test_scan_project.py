@@ -298,6 +298,15 @@ def test_named_app_is_found_without_a_manage_py(tmp_path: Path) -> None:
     assert "directory" not in found.doubts
 
 
+def test_projects_without_django_are_listed_with_the_command_for_one(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        make_app(tmp_path / name / "tasks.py")
+    assert find(tmp_path).doubts["directory"] == (
+        f"found more than one directory with a Celery app: {tmp_path}/one, {tmp_path}/two; "
+        "for one of them, run `procman init DIRECTORY`"
+    )
+
+
 def test_nearest_module_of_a_named_app_is_meant(tmp_path: Path) -> None:
     near, far = make_app(tmp_path / "tasks.py"), make_app(tmp_path / "old" / "x" / "tasks.py")
     (far.parent / "package").mkdir()
