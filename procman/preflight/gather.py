@@ -19,6 +19,7 @@ from procman.monitoring.broker_query import declared_queues, with_server_timeout
 from procman.preflight.celery_commands import celery_subcommand
 from procman.preflight.companions import companions_of, of_celery
 from procman.preflight.environments import alike, place_of, python_of, try_wrappers
+from procman.preflight.executables import Executables
 from procman.preflight.gather_environment import read_environment
 from procman.preflight.gather_host import look_at_host
 from procman.preflight.inputs import (
@@ -191,11 +192,12 @@ def _look(
     set_aside: bool,
 ) -> PreflightFacts:
     commands = [program for program in project.programs if isinstance(program.options, Command)]
+    executables = Executables.of(commands)
     schedule = _schedule_file(project, asked)
     question = {
         "paths": [str(path) for path in dict.fromkeys(_paths(project, asked))],
         "below": [str(path) for path in dict.fromkeys(_looked_into(project, asked))],
-        "commands": [_looked_up(launches[program.name], program, secrets) for program in commands],
+        "commands": executables.looked_up(launches, secrets),
         "subcommands": sorted(set(filter(None, map(celery_subcommand, commands)))),
         "schedule": str(schedule) if schedule else None,
         "set_aside": set_aside,
@@ -207,6 +209,7 @@ def _look(
         detail = ended if isinstance(error, AppError) else error.message
         return PreflightFacts(project, launches, Interpreter("", detail, error.hint))
     found = {Path(path): Place(**each) for path, each in answer["paths"].items()}
+    found_commands, reload_commands = executables.found(answer["commands"])
     return PreflightFacts(
         project=project,
         launches=launches,
@@ -215,7 +218,8 @@ def _look(
         places=found,
         below={Path(path): _below(each) for path, each in answer["below"].items()},
         schedule=_schedule(answer) if answer["schedule"] else None,
-        commands={program.name: path for program, path in zip(commands, answer["commands"], strict=True)},
+        commands=found_commands,
+        reload_commands=reload_commands,
         unknown_subcommands=tuple(answer["unknown"]),
         forbidden=_forbidden(project, asked),
     )
@@ -262,14 +266,6 @@ def _schedule_file(project: Project, asked: list[AppAnswer]) -> Path | None:
         if isinstance(program.options, Beat) and keeps_file:
             return program.options.schedule_file
     return None
-
-
-def _looked_up(launch: Launch, program: Program, secrets: Mapping[str, str]) -> tuple[str, str]:
-    assert isinstance(program.options, Command)
-    word = program.options.argv[0]
-    # A relative path starts at the working directory; a bare name is looked up in PATH.
-    word = str(launch.directory / word) if "/" in word else word
-    return word, {**launch.environment, **secrets}.get("PATH", "")
 
 
 def _below(found: Mapping[str, Any]) -> Below:

@@ -217,6 +217,8 @@ class PreflightFacts:
     schedule: Schedule | None = None
     commands: Mapping[str, str | None] = field(default_factory=dict)
     """By program name: the path of the executable of each command; None: not found."""
+    reload_commands: Mapping[str, str | None] = field(default_factory=dict)
+    """The same of each `reload_command`."""
     unknown_subcommands: tuple[str, ...] = ()
     """The subcommands of `celery` in the commands that the project's Celery does not have."""
     wrappers: Mapping[str, Tried] = field(default_factory=dict)

@@ -88,6 +88,11 @@ def commands_are_found(preflight: PreflightFacts) -> Iterator[Result]:
             other = f"Correct argv in [{program.key}], or install the package that adds the command."
             hint = preflight.install_hint(name) if name == FLOWER else other
             yield Result("PM704", program.name, Level.CRITICAL, detail, hint)
+        if preflight.reload_commands.get(program.name, "") is None:
+            word = program.options.reload_command[0]
+            detail = f"{preflight.user} cannot run {word}, the reload_command: not found, or not executable"
+            hint = f"Correct reload_command in [{program.key}], or install {word}; until then, procman reload fails."
+            yield Result("PM704", program.name, Level.WARNING, detail, hint)
 
 
 def _lacks_subcommand(preflight: PreflightFacts, program: Program) -> bool:

@@ -397,6 +397,16 @@ def test_command_is_looked_up_as_by_the_launcher(site: Site) -> None:
     assert "check-me-there" not in {each.program for each in blocking(check(site.demo(rest=rest)))}
 
 
+def test_executable_of_a_reload_command_is_looked_up_the_same_way(site: Site) -> None:
+    reloads = {"found": "python", "unknown": "no-such-command"}
+    rest = "".join(
+        f'[command.{name}]\nargv = ["python"]\nreload_command = ["{word}"]\n' for name, word in reloads.items()
+    )
+    [warning] = found(check(site.demo(rest=rest)), "PM704")
+    assert (warning.program, warning.level) == ("check-me-unknown", Level.WARNING)
+    assert "cannot run no-such-command, the reload_command" in warning.detail
+
+
 def test_flower_that_is_not_installed_is_critical(site: Site) -> None:
     argv = '["python", "-m", "celery", "-A", "mysite", "flower", "--address=127.0.0.1"]'
     results = blocking(
