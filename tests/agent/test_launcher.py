@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import signal
 import subprocess
 from dataclasses import replace
@@ -33,6 +34,17 @@ def test_command_does_not_ignore_the_signals_that_python_ignores(installation: I
     ignored = int(done.stdout.split()[1], 16)
     assert not ignored & 1 << signal.SIGPIPE - 1
     assert not ignored & 1 << signal.SIGXFSZ - 1
+
+
+def test_reload_command_gets_the_secrets_and_waits_for_no_lock(installation: Installation) -> None:
+    secrets = installation.directory / "secrets"
+    secrets.write_text("SECRET=a b\n")
+    with installation.lock.open("w") as lock:
+        fcntl.lockf(lock, fcntl.LOCK_EX)
+        words = ("sh", "-c", 'echo "$MAINPID $SECRET"')
+        variables = {"MAINPID": "17", "PROCMAN_ENVIRONMENT_FILE": str(secrets), "PROCMAN_WRAPPER": '["false"]'}
+        done = installation.run("reload", *words, **variables)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "17 a b\n", "")
 
 
 @pytest.mark.parametrize(
