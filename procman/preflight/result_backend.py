@@ -31,6 +31,8 @@ REMEDIES = {
     "refusal": "Correct {setting}: the results need a Redis that accepts SETEX, GET and PUBLISH.",
     "password": "Correct the user and password in {setting}.",
     "refused": "Start that server, or correct the host and port in {setting}.",
+    "sentinel-password": "Correct sentinel_kwargs in result_backend_transport_options: requirepass in sentinel.conf.",
+    "sentinel-master": "Correct master_name in result_backend_transport_options: redis-cli -p 26379 SENTINEL MASTERS",
     "plain": "Correct {setting}: use the port on which the server expects TLS, or redis:// instead of rediss://.",
 }
 

@@ -79,7 +79,7 @@ def _fault_of(error: Exception, scheme: str) -> Tuple[str, str]:
     if text.startswith("Unknown result backend"):
         return "unknown", ""
     kind = trouble(error)
-    return kind, text if kind == "other" else message(error)
+    return kind, text if kind == "other" and not text.startswith("No master found") else message(error)
 
 
 def _require_directory(path: str) -> None:

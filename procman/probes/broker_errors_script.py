@@ -62,19 +62,32 @@ def _kind(error: BaseException) -> str:
         return "timeout"
     if isinstance(error, ImportError):
         return "module"
+    if name == "MasterNotFoundError":
+        return _kind_of_sentinels(str(error))
     if isinstance(error, KeyError) and _NO_TRANSPORT in str(error):
         return "transport"
+    if isinstance(error, OSError) and _kind_of_system(error):
+        return _kind_of_system(error)
+    if name == "AuthenticationError" or any(word in str(error) for word in ("NOAUTH", "WRONGPASS")):
+        return "password"
+    return AMQP_REPLIES.get(getattr(error, "code", 0) or 0, "")
+
+
+def _kind_of_system(error: OSError) -> str:
     if isinstance(error, socket.gaierror):
         return "dns"
     if isinstance(error, ssl.SSLError):
         return "tls"
-    if isinstance(error, OSError) and error.errno in (errno.ECONNREFUSED, errno.ECONNRESET, errno.EPIPE):
+    if error.errno in (errno.ECONNREFUSED, errno.ECONNRESET, errno.EPIPE):
         return "refused" if error.errno == errno.ECONNREFUSED else "closed"
-    if isinstance(error, OSError) and error.errno in (errno.EHOSTUNREACH, errno.ENETUNREACH):
-        return "unreachable"
-    if name == "AuthenticationError" or any(word in str(error) for word in ("NOAUTH", "WRONGPASS")):
-        return "password"
-    return AMQP_REPLIES.get(getattr(error, "code", 0) or 0, "")
+    return "unreachable" if error.errno in (errno.EHOSTUNREACH, errno.ENETUNREACH) else ""
+
+
+def _kind_of_sentinels(text: str) -> str:
+    # redis-py adds the error of each Sentinel; one that does not know the master has none.
+    if any(word in text for word in ("Authentication", "NOAUTH", "WRONGPASS")):
+        return "sentinel-password"
+    return "" if " : " in text else "sentinel-master"
 
 
 def message(error: BaseException) -> str:
@@ -84,6 +97,9 @@ def message(error: BaseException) -> str:
     for each in _chain(error):
         if isinstance(each, OSError) and each.strerror:
             return each.strerror + (": %s" % each.filename if each.filename else "")
+    if type(error).__name__ == "MasterNotFoundError":
+        # Settings of each Sentinel follow.
+        return str(error).partition(" : ")[0]
     reply = getattr(error, "reply_text", None)
     if isinstance(error, (TimeIsUp, TimeoutError)):
         return "no answer in time"

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from procman.probes.broker_errors_script import message, trouble
 from tests.celery_environments import CELERY_REDIS, CeleryEnvironment, environment_of
-from tests.probes.asking import ask, ask_within
+from tests.probes.asking import ask, ask_in_vain
 from tests.product import eventually
 from tests.redis_server import Redis, free_port, running_redis
 
@@ -47,7 +48,7 @@ def test_password_of_redis_is_not_looked_for_in_rabbitmq(
 
 
 def test_tls_to_a_port_without_tls_is_recognised(celery: CeleryEnvironment, redis: Redis, tmp_path: Path) -> None:
-    facts = ask_within(3, celery, tmp_path, f"rediss://:{SECRET}@127.0.0.1:{redis.port}/0?ssl_cert_reqs=none")
+    facts = ask_in_vain(celery, tmp_path, f"rediss://:{SECRET}@127.0.0.1:{redis.port}/0?ssl_cert_reqs=none")
     assert (facts.reachable, facts.trouble, facts.detail) == (False, "plain", "")
     assert "use the port with TLS (tls-port in redis.conf), or a URL without TLS (redis://)" in facts.remedy
 
@@ -172,6 +173,28 @@ def test_fault_of_a_sentinel_is_recognised(
     assert (facts.reachable, facts.trouble) == (False, trouble)
     assert words in facts.remedy
     assert SECRET not in repr(facts)
+
+
+ABOUT = "<redis.client.Redis(<redis.connection.ConnectionPool(<redis.connection.Connection(db=0,password=x)>)>)>"
+
+
+class MasterNotFoundError(ConnectionError):
+    """As redis.sentinel raises it; each Sentinel that cannot be asked has its error in the message."""
+
+
+@pytest.mark.parametrize(
+    ("errors", "kind"),
+    [
+        (f" : {ABOUT} - AuthenticationError('invalid username-password pair')", "sentinel-password"),
+        (f" : {ABOUT} - AuthenticationError('Authentication required.')", "sentinel-password"),
+        ("", "sentinel-master"),
+        (f" : {ABOUT} - TimeoutError('Timeout reading from socket')", "other"),
+    ],
+    ids=["wrong", "none", "unknown master", "silent"],
+)
+def test_error_of_redis_about_its_sentinels_is_recognised_without_their_settings(errors: str, kind: str) -> None:
+    error = MasterNotFoundError(f"No master found for 'mymaster'{errors}")
+    assert (trouble(error), message(error)) == (kind, "No master found for 'mymaster'")
 
 
 def test_every_sentinel_is_asked(celery: CeleryEnvironment, sentinel: int, tmp_path: Path) -> None:

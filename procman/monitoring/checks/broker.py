@@ -64,7 +64,7 @@ def _reached(facts: BrokerFacts) -> Result:
     if facts.reachable or facts.trouble in CREDENTIALS:
         return Result("PM501", None, Level.OK, f"{_named(facts)} answers", "", {"broker_up": 1.0})
     reason = TROUBLES.get(facts.trouble, "no connection")
-    detail = f"cannot connect to {_named(facts)}: {reason} ({facts.detail})"
+    detail = f"cannot connect to {_named(facts)}: {reason}" + (f" ({facts.detail})" if facts.detail else "")
     return Result("PM501", None, Level.CRITICAL, detail, facts.remedy, {"broker_up": 0.0})
 
 

@@ -45,6 +45,11 @@ def facts(**changed: Any) -> BrokerFacts:
             Level.CRITICAL,
             "cannot connect to the broker: its client library is missing (no module named redis)",
         ),
+        (
+            facts(reachable=False, trouble="plain"),
+            Level.CRITICAL,
+            f"cannot connect to the broker at {URL}: it expects no TLS on this port",
+        ),
         # That is PM502.
         (facts(reachable=False, trouble="password"), Level.OK, f"the broker at {URL} answers"),
         (
