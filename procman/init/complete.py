@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import pwd
 import re
+import socket
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from procman import left_behind
 from procman.accounts import group_name, user_id
@@ -28,6 +30,7 @@ WRITTEN_BY_TASKS = ("MEDIA_ROOT", "TMP_DIR", "FILE_UPLOAD_TEMP_DIR")
 """Django settings that name a directory which tasks often write to; TMP_DIR is CATMAID's."""
 
 BROKER_SECONDS = 10.0
+CONNECT_SECONDS = 2.0
 
 NO_NAME = {
     *("app", "apps", "backend", "code", "current", "data", "django", "project", "projects", "server", "src", "web"),
@@ -195,13 +198,21 @@ def _place(draft: Draft, directory: Path, virtualenv: Path, **variables: str) ->
 
 
 def ask_management(draft: Draft, url: str) -> BrokerFacts:
-    """Connect to the broker of the app, which was loaded before, and to RabbitMQ's management interface at `url`."""
+    """Connect to the broker of the app, which was loaded before, and to RabbitMQ's management interface at `url`.
+
+    Raises ProcmanError, without loading the app again, if nothing listens there.
+    """
+    place = urlsplit(url)
+    try:
+        socket.create_connection((place.hostname, place.port or 0), CONNECT_SECONDS).close()
+    except (OSError, UnicodeError) as error:
+        raise ProcmanError(f"{url}: {error}") from None
     directory, virtualenv = draft.path("directory"), draft.path("virtualenv")
     assert directory
     assert virtualenv
-    place = _place(draft, directory, virtualenv)
-    with left_behind.ended(user_id(place.user) or os.geteuid()):
-        return ask_broker(place, draft.text("project", "app") or "", management_url=url, timeout=BROKER_SECONDS)
+    where = _place(draft, directory, virtualenv)
+    with left_behind.ended(user_id(where.user) or os.geteuid()):
+        return ask_broker(where, draft.text("project", "app") or "", management_url=url, timeout=BROKER_SECONDS)
 
 
 def _loaded_for_development(draft: Draft, directory: Path, virtualenv: Path, timeout: float) -> AppFacts | None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import socket
+
 import pytest
 
 from procman.errors import ProcmanError
+from procman.init.complete import ask_management
 from procman.init.draft import Draft
 from procman.init.management_url import default_url, suggest_management_url
 from procman.probes.app import AppFacts, Service
@@ -49,6 +52,15 @@ def test_url_is_written_only_if_it_works(answer: BrokerFacts, written: str | Non
     suggest_management_url(draft, app(), lambda url: answer)
     assert draft.get("health", "management_url") == written
     assert [note in each for each in draft.warnings] == ([True] if note else [])
+
+
+def test_app_is_not_loaded_again_if_nothing_listens() -> None:
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{bound.getsockname()[1]}"
+        # Nothing of the draft is used.
+        with pytest.raises(ProcmanError, match=f"{url}: .*refused"):
+            ask_management(Draft(), url)
 
 
 def test_broker_that_cannot_be_asked_suggests_nothing() -> None:
