@@ -44,7 +44,7 @@ def warn_of_untaken_messages(manifest: Manifest, names: Collection[str], options
     while workers:
         snapshots = _snapshots(manifest, workers)
         elapsed = time.monotonic() - begun
-        undecided = [each for each in snapshots if _takes_nothing_yet(each, elapsed)]
+        undecided = [each for each in snapshots if takes_nothing_yet(each, elapsed)]
         if not undecided or elapsed > patience:
             break
         shown = ", ".join(each.program.name for each in undecided)
@@ -58,8 +58,8 @@ def _snapshots(manifest: Manifest, workers: Sequence[InstalledProgram]) -> list[
     return program_snapshots(manifest, workers, controller_of(manifest).states(workers), with_restarts=False)
 
 
-def _takes_nothing_yet(snapshot: ProgramSnapshot, elapsed: float) -> bool:
-    """Return whether it is still unknown if a worker takes the messages that wait."""
+def takes_nothing_yet(snapshot: ProgramSnapshot, elapsed: float) -> bool:
+    """Return whether it is still unknown, after `elapsed` seconds, if a worker takes the messages that wait."""
     says = snapshot.says
     if not snapshot.is_up or says.get("phase") != CONSUMING or snapshot in _stalled([snapshot]):
         return False
