@@ -13,6 +13,7 @@ from procman.backends.supervisor.configuration.effective import (
     Settings,
     Supervisord,
     Unreadable,
+    as_written,
     is_program,
     members,
     merged,
@@ -91,19 +92,21 @@ def _part(supervisord: Supervisord, section: Settings) -> Part:
     opened = frozenset(filter(is_open, section.files))
     part = Part(Reader.SUPERVISOR, section.file, section.line, section.header[1:-1], settings, section.files, opened)
     if section.header == "[supervisord]":
-        return replace(part, variables=_placed(part, supervisord.environment))
+        return replace(part, variables=_placed(part, _own_variables(section)))
     return _with_command(part, supervisord, section) if is_program(section) else part
 
 
 def _with_command(part: Part, supervisord: Supervisord, section: Settings) -> Part:
     process = _process(supervisord, section)
-    own = {name: value for name, value in process.environment.items() if supervisord.environment.get(name) != value}
+    # Only what the file itself has: a value from the environment of supervisord is no secret in it.
+    known = {name: value for name, value in supervisord.expansions.items() if not name.startswith("ENV_")}
+    written = _process(replace(supervisord, expansions=known, environment={}), section)
     return replace(
         part,
         command=part.find("command"),
         started=_started(supervisord, section, process),
         logs=tuple(_logs(part, supervisord, section)),
-        variables=_placed(part, own),
+        variables=_placed(part, written.environment),
         manager_user=named_user(_own_user(supervisord)),
     )
 
@@ -132,6 +135,13 @@ def _started(supervisord: Supervisord, section: Settings, process: Process) -> R
     return recognised(section.name, words, found.understood, process.environment)
 
 
+def _own_variables(section: Settings) -> Mapping[str, str]:
+    try:
+        return supervisord_of([section], {}, section.file.parent).environment
+    except Unreadable:
+        return {}
+
+
 def _words(command: str) -> list[str]:
     try:
         return shlex.split(command)
@@ -148,7 +158,8 @@ def _own_user(supervisord: Supervisord) -> str:
 
 def _placed(part: Part, variables: Mapping[str, str]) -> Mapping[str, Setting]:
     setting = part.find("environment")
-    return {name: replace(setting, value=value) for name, value in variables.items()} if setting else {}
+    known = {name: as_written(value, "") for name, value in variables.items()}
+    return {name: replace(setting, value=value) for name, value in known.items()} if setting else {}
 
 
 def _logs(part: Part, supervisord: Supervisord, section: Settings) -> Iterator[LogFile]:

@@ -236,3 +236,26 @@ def test_script_that_ends_in_runuser_is_critical(tmp_path: Path) -> None:
     [found] = lint([tmp_path / "site.conf"]).findings
     assert (found.code, found.level) == ("PM902", Level.CRITICAL)
     assert found.why.startswith("runuser kills Celery 2 s after")
+
+
+@pytest.mark.parametrize(
+    ("variable", "expected"),
+    [
+        ("DB_PASSWORD='%(ENV_DB_PASSWORD)s'", []),
+        ("DB_PASSWORD='%(ENV_SHARED)s'", []),
+        ("BROKER='amqp://site:%(ENV_DB_PASSWORD)s@localhost//'", []),
+        ("BROKER='amqp://site:hunter22@%(ENV_HOST)s//'", ["PM922"]),
+    ],
+)
+def test_variable_of_supervisords_environment_is_no_secret_in_the_file(
+    tmp_path: Path, variable: str, expected: list[str]
+) -> None:
+    section = VALID_SECTION.replace("user=", f"environment={variable}\nuser=")
+    main, included = supervisord_with(tmp_path, section, environment='SHARED="site"')
+    report = lint([main], environment={"DB_PASSWORD": "hunter22", "HOST": "localhost"})
+    assert [(each.code, each.file) for each in report.findings] == [(code, included) for code in expected]
+
+
+def test_secret_of_supervisord_itself_is_reported(tmp_path: Path) -> None:
+    main, _ = supervisord_with(tmp_path, VALID_SECTION, environment='DB_PASSWORD="hunter22"')
+    assert summary(lint([main])) == [("PM922", "supervisord.conf", 2)]
