@@ -9,8 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from procman.agent.environment_file import EnvironmentFileError, parse_environment_file
+from procman.errors import ProcmanError
 from procman.host.local_units import UNIT_DIRECTORIES
 from procman.host.unit_names import unit_at
+from procman.host.unit_words import TooLong, with_specifiers
 from procman.init.importing.readers.read_units import Started, started_by
 from procman.init.importing.readers.unit_environment import environment_of, specifiers_of
 from procman.init.importing.readers.unit_files import Unit, find_units, unit_in
@@ -29,7 +31,7 @@ def systemd_parts(files: Sequence[Path], environment: Mapping[str, str], root: P
     `environment` is that of the caller, for units of a user; `root` is the root directory of the host.
     """
     units = {(unit.name, unit.fragment): unit for file in files for unit in _units(file, root)}
-    return [_part(unit, environment) for unit in units.values()]
+    return [_part_in_bounds(unit, environment) for unit in units.values()]
 
 
 def _units(file: Path, root: Path) -> list[Unit]:
@@ -50,6 +52,13 @@ def _fragment(drop_in: Path, root: Path) -> Path | None:
     return next((place / name for place in places if (place / name).exists()), None) if name else None
 
 
+def _part_in_bounds(unit: Unit, environment: Mapping[str, str]) -> Part:
+    try:
+        return _part(unit, environment)
+    except TooLong as error:
+        raise ProcmanError(f"{unit.fragment}: a setting cannot be read: {error}", hint="Fix that unit.") from None
+
+
 def _part(unit: Unit, environment: Mapping[str, str]) -> Part:
     names = dict.fromkeys(each.name for each in unit.settings)
     effective = {(each.file, each.line, each.name) for name in names for each in unit.all(name)}
@@ -60,9 +69,9 @@ def _part(unit: Unit, environment: Mapping[str, str]) -> Part:
     )
     opened = frozenset(filter(is_open, unit.files))
     part = Part(Reader.SYSTEMD, unit.fragment, 1, unit.name, settings, unit.files, opened)
-    variables, logs, exposed = _variables(settings), tuple(_logs(settings)), tuple(_exposed_files(settings))
-    part = replace(part, variables=variables, logs=logs, exposed_files=exposed)
     specifiers = specifiers_of(unit, environment)
+    variables, logs = _variables(settings), tuple(_logs(settings, specifiers))
+    part = replace(part, variables=variables, logs=logs, exposed_files=tuple(_exposed_files(settings, specifiers)))
     given = environment_of(unit, specifiers)
     started, _ = started_by(unit, specifiers, given)
     known = [(each, _recognised(unit, each, {**given.own, **given.of_files})) for each in started]
@@ -93,17 +102,17 @@ def _variables(settings: tuple[Setting, ...]) -> Mapping[str, Setting]:
     return found
 
 
-def _logs(settings: tuple[Setting, ...]) -> Iterator[LogFile]:
+def _logs(settings: tuple[Setting, ...], specifiers: Mapping[str, str]) -> Iterator[LogFile]:
     for setting in settings:
-        path = OPENED_BY_ROOT.fullmatch(setting.value)
+        path = OPENED_BY_ROOT.fullmatch(with_specifiers(setting.value, specifiers))
         if setting.name in ("Service.StandardOutput", "Service.StandardError") and path:
             directory = Path(path[1]).parent
             yield LogFile(setting, directory, *owner_of(directory))
 
 
-def _exposed_files(settings: tuple[Setting, ...]) -> Iterator[tuple[Setting, Path]]:
+def _exposed_files(settings: tuple[Setting, ...], specifiers: Mapping[str, str]) -> Iterator[tuple[Setting, Path]]:
     for setting in settings:
-        path = Path(setting.value.removeprefix("-"))
+        path = Path(with_specifiers(setting.value, specifiers).removeprefix("-"))
         is_named = setting.name == "Service.EnvironmentFile" and path.is_absolute()
         if is_named and is_open(path) and _holds_secret(path):
             yield setting, path

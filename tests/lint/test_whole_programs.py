@@ -11,6 +11,7 @@ from subprocess import DEVNULL, PIPE
 import pytest
 
 from procman.backends.supervisor import renderer
+from procman.errors import ConfigurationError
 from procman.lint.find_celery import recognise
 from procman.lint.inputs import LintReport
 from procman.lint.lint import lint
@@ -259,3 +260,17 @@ def test_variable_of_supervisords_environment_is_no_secret_in_the_file(
 def test_secret_of_supervisord_itself_is_reported(tmp_path: Path) -> None:
     main, _ = supervisord_with(tmp_path, VALID_SECTION, environment='DB_PASSWORD="hunter22"')
     assert summary(lint([main])) == [("PM922", "supervisord.conf", 2)]
+
+
+def test_environment_file_with_a_specifier_is_searched_for_secrets(tmp_path: Path) -> None:
+    (tmp_path / "site.env").write_text("DB_PASSWORD=hunter22\n")
+    file = tmp_path / "site.service"
+    file.write_text(VALID_UNIT.replace("User=", f"EnvironmentFile=-{tmp_path}/%p.env\nUser="))
+    assert summary(lint([file])) == [("PM923", "site.service", 5)]
+
+
+def test_unit_whose_setting_becomes_too_long_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / f"{'a' * 200}.service"
+    file.write_text(VALID_UNIT.replace("-l info", "%n" * 50_000))
+    with pytest.raises(ConfigurationError, match="a setting cannot be read: it becomes longer than"):
+        lint([file])
