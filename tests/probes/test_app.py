@@ -55,6 +55,7 @@ def test_facts_of_the_demo(python: Path, directory: Path) -> None:
     assert isinstance(entry, BeatEntry)
     assert entry.task == "catmaid.tasks.cleanup_cropped_stacks"
     assert facts.options == {
+        "task_always_eager": False,
         "task_acks_late": False,
         "task_time_limit": None,
         "accept_content": ["json"],
