@@ -59,7 +59,6 @@ def test_facts_of_the_demo(python: Path, directory: Path) -> None:
         "task_acks_late": False,
         "task_time_limit": None,
         "accept_content": ["json"],
-        "task_always_eager": False,
         "worker_concurrency": 1,
         "worker_max_memory_per_child": None,
         "worker_pool": "prefork",
