@@ -33,6 +33,7 @@ def check(document: Document, project: Project, rules: Iterable[Rule]) -> None:
     _check_node_names(document, project.programs)
     _check_workers(document, project.programs)
     _check_commands(document, project)
+    _check_first_words(document, project)
     _check_logs(document, project)
     _check_limits(document, project)
     _check_accept(document, project.accept)
@@ -127,6 +128,23 @@ def _check_commands(document: Document, project: Project) -> None:
         for name in ("user", "group") if project.scope is Scope.USER else ():
             if getattr(command, name) is not None:
                 document.add_problem(f"{key}.{name}", NOT_OF_A_USER)
+
+
+def _check_first_words(document: Document, project: Project) -> None:
+    """Note each word that env(1), which searches for a command in PATH, would read as a variable or an option."""
+    for program in project.programs:
+        command = program.options if isinstance(program.options, Command) else None
+        searched = {"reload_command": command.reload_command if command else ()}
+        if not program.launcher:
+            searched |= {"wrapper": program.wrapper} if program.wrapper else {"argv": command.argv if command else ()}
+        for name, words in searched.items():
+            first = words[0] if words else "/"
+            found = "starts with -" if first.startswith("-") else "contains =" if "=" in first else ""
+            if found and (name == "reload_command" or not first.startswith("/")):
+                document.add_problem(
+                    document.setting(program.key, name),
+                    f"the first word {found}: env(1), which runs it, would not take it for a command",
+                )
 
 
 def _check_logs(document: Document, project: Project) -> None:

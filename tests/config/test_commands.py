@@ -70,6 +70,8 @@ def test_a_worker_may_have_any_text_in_its_environment(tmp_path: Path) -> None:
         ("stdout = '/dev/null'", "stdout", "a device cannot be rotated"),
         ("stderr = '/var/log/my web.log'", "stderr", "use only letters, digits, '.', '_' and '-'"),
         ("stderr = '/var/log/web.log'\ninstances = 2", "stderr", "catmaid-web-1 writes to it too"),
+        ("reload_command = ['a=b']", "reload_command", "the first word contains =: env(1), which runs it,"),
+        ("launcher = false\nwrapper = ['-x']", "wrapper", "the first word starts with -: env(1)"),
         ("reload_command = ['x', '--password=S3cr3tXyz']", "reload_command", "it contains a password"),
     ],
 )

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 from procman.backends.systemd import sandbox
 from procman.backends.systemd.watcher_timer import timer_name, watcher_files
 from procman.backends.watcher import watcher_argv, watcher_name
 from procman.config.systemd_directives import KNOWN
-from procman.errors import ProcmanError
 from procman.host.unit_names import stop_timeout_seconds, target_name, unit_name
 from procman.launch import (
     group_of,
@@ -99,7 +97,7 @@ def _unit(project: Project, program: Program, templates: Templates) -> RenderedF
         "environment": _environment(launch, by_credential).items(),
         "credential": CREDENTIAL if by_credential else None,
         "argv": _argv(project, program, launch),
-        "reload": _reload(project, program),
+        "reload": _reload(program),
         "directories": _own_directories(project, program).items(),
         "output": outputs_of(program, log_path(project, program.name)),
         # For an administrator's own template of an earlier procman.
@@ -181,22 +179,16 @@ def _argv(project: Project, program: Program, launch: Launch) -> tuple[str, ...]
         return launch.argv
     if not isinstance(program.options, Command) and not program.wrapper:
         return (str(project.virtualenv / "bin" / first), *rest)
-    if "=" in first or first.startswith("-"):
-        key = "wrapper" if program.wrapper else "argv"
-        raise ProcmanError(
-            f"{project.configuration_file}: {program.key}.{key}: {first!r} cannot be searched for in PATH",
-            hint="Use its absolute path, or remove launcher = false.",
-        )
     return (ENV, *launch.argv)
 
 
-def _reload(project: Project, program: Program) -> tuple[str, ...]:
+def _reload(program: Program) -> tuple[str, ...]:
     """Return the words of `ExecReload=`, which systemd runs as the program's user with its environment; else none."""
     options = program.options
     if not isinstance(options, Command):
         return ()
     if options.reload_command:
-        return _argv(project, program, replace(launch_of(project, program), argv=options.reload_command))
+        return (ENV, *options.reload_command)
     if options.reload_signal:
         # The shell's own kill: the command needs a package that a minimal host does not have.
         return ("/bin/sh", "-c", f'kill -s {options.reload_signal} "$MAINPID"')
