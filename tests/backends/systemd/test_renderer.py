@@ -366,7 +366,7 @@ def test_command_may_notify_systemd_and_get_its_signal_in_all_processes() -> Non
     [
         ("reload_signal = 'HUP'", r'/bin/sh -c "kill -s HUP \"$$MAINPID\""'),
         ("reload_command = ['touch', '/run/web/100%']", '/usr/bin/env touch "/run/web/100%%"'),
-        ("reload_command = ['/srv/we*/reload']", r"/usr/bin/env /srv/we*/reload"),
+        ("reload_command = ['/srv/we*/reload']", '/usr/bin/env "/srv/we*/reload"'),
     ],
     ids=["signal", "command", "command with a path that systemd would not run"],
 )
