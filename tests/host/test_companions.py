@@ -32,6 +32,27 @@ umask = "0027"
 reload_command = ["sh", "-c", '''echo "$MAINPID $SECRET $PWD $(umask) $(id -un)" >> {DATA}/answer''']
 """
 
+APART = """
+trap '' TERM
+trap 'echo QUIT; exit' QUIT
+echo "$(id -un) $(id -gn) $PWD $SECRET $PROCMAN_INSTANCE"
+echo problem >&2
+while :; do sleep 0.1; done
+"""
+
+MORE += f"""
+[command.apart]
+argv = ["dash", "-c", {json.dumps("; ".join(APART.strip().splitlines()))}]
+user = "games"
+group = "mail"
+directory = "/usr"
+environment_file = "/etc/apart.env"
+stop_signal = "QUIT"
+stop_timeout_seconds = 600
+stdout = "/var/log/apart/out"
+stderr = "/var/log/apart/err"
+"""
+
 COUNT = "import sys; from shop.jobs import count; [count(int(number), 1.5) for number in sys.argv[1:]]"
 
 PATIENCE_SECONDS = 60.0
@@ -86,6 +107,8 @@ def shop(stocked: Host) -> Shop:
     host.write(f"{CODE}/companions.py", (REPOSITORY / "tests/companions.py").read_text())
     host.run(f"install -d -o www-data {DATA}")
     host.write("/etc/shop.env", "SECRET=kept-from-view\n", mode=0o600)
+    host.write("/etc/apart.env", "SECRET=its-own\n", mode=0o600)
+    host.run("install -d /var/log/apart")
     needed = [*CELERY_COMPANIONS.requirements, f"celery=={CELERY_COMPANIONS.version}", "Django>=5.2,<6"]
     host.run(["python3", "-m", "venv", "--without-pip", "/srv/shop/env"])
     install = [PIP, "--python", PYTHON, "--quiet", "--disable-pip-version-check", "install", "--no-index"]
@@ -104,6 +127,20 @@ def test_stop_loses_no_request_and_no_task(shop: Shop) -> None:
     assert shop.tasks("started") == shop.tasks("finished") == {1, 2}
     shop.procman("start")
     shop.wait_until_served("one")
+
+
+def test_command_has_its_own_user_secrets_logs_and_stop_signal(shop: Shop) -> None:
+    """systemd passes it a file that it cannot read itself, and sends QUIT: it ignores TERM."""
+    host, started = shop.host, "games mail /usr its-own 1\n"
+    before = host.run("cat /var/log/apart/out").stdout
+    assert before.startswith(started)
+    shop.procman("restart", "--no-check", "apart")
+    after = f"{before}QUIT\n{started}"
+    host.wait_for(lambda: host.run("cat /var/log/apart/out").stdout == after, PATIENCE_SECONDS, "it has started")
+    assert {*shop.host.run("cat /var/log/apart/err").stdout.split()} == {"problem"}
+    shown = shop.procman("logs", "apart").stdout
+    assert "QUIT" in shown
+    assert "problem" in shown
 
 
 def test_reload_runs_the_new_code_in_the_same_processes(shop: Shop) -> None:
