@@ -75,7 +75,7 @@ def gather(
     # Around all probes: while one runs, the processes of the others are no orphans.
     with orphans_ended(project, *companions), ThreadPoolExecutor(max_workers=8) as pool:
         host = pool.submit(look_at_host, project, replaced)
-        wrappers = {} if runs_as_root(project) else try_wrappers(pool, project, launches, secrets)
+        wrappers = {} if runs_as_root(project) else try_wrappers(pool, of_celery(project), launches, secrets)
         asked = [] if runs_as_root(project) else _ask_all(pool, project, launches, secrets, timeout)
         seen = [pool.submit(_companion, each, launches) for each in companions]
         looked = _look(of_celery(project), launches, secrets, asked, set_aside=set_aside)
@@ -236,8 +236,12 @@ def _companion(project: Project, launches: Mapping[str, Launch]) -> PreflightFac
     if may_not_look(project):
         return nothing
     file, secrets = read_environment(project, own, table)
-    seen = _look(project, own, secrets, [], set_aside=False)
-    return replace(seen, environment_file=file, table=table)
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        # With these secrets alone: those of the project are not for another user.
+        tried = try_wrappers(pool, project, own, secrets)
+        seen = _look(project, own, secrets, [], set_aside=False)
+    wrappers = {name: each.result() for name, each in tried.items()}
+    return replace(seen, environment_file=file, table=table, wrappers=wrappers)
 
 
 def _answer(project: Project, question: Mapping[str, Any]) -> dict[str, Any]:

@@ -113,7 +113,7 @@ _OTHERS: tuple[Check[PreflightFacts], ...] = (
     Check("PM785", "No other project consumes the same queue", broker_states.queues_are_own, comes_and_goes=True),
     Check("PM786", "Messages that a queue gives up are kept", broker_states.dead_letters_are_kept, comes_and_goes=True),
     Check("PM787", "RabbitMQ permits what this Celery needs", broker_states.features_are_permitted),
-    Check("PM788", "Each wrapper replaces itself with its program", wrapper.wrapper_replaces_itself),
+    Check("PM788", "Each wrapper replaces itself with its program", of_each(wrapper.wrapper_replaces_itself)),
     Check("PM789", "Workers and beat have tables of their own", celery_commands.celery_is_no_command),
 )
 """All but the one that judges their results."""

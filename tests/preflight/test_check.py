@@ -535,6 +535,11 @@ argv = ["./serve"]
 user = "daemon"
 directory = "{data}"
 environment_file = "{file}"
+[command.wrapped]
+argv = ["true"]
+user = "daemon"
+environment_file = "{own}"
+wrapper = ["{wrapper}"]
 [command.nobody]
 argv = ["true"]
 user = "no-such-user"
@@ -552,8 +557,18 @@ def test_commands_are_judged_as_their_own_users(site: Site) -> None:
     site.give(site.data)
     file.chmod(0o640)
     site.data.chmod(0o700)
-    rest = COMPANIONS.format(data=site.data, file=file)
-    results = check(site.made("", rest=rest))
+    own, secrets, wrapper, seen = (site.directory / name for name in ("own.env", "all.env", "wrapper", "seen"))
+    own.write_text("OWN=1\n")
+    secrets.write_text(f"PASSWORD={CANARY}\n")
+    wrapper.write_text(f'#!/bin/sh\nenv >> {seen}\nexec "$@"\n')
+    wrapper.chmod(0o755)
+    seen.touch()
+    seen.chmod(0o666)
+    rest = COMPANIONS.format(data=site.data, file=file, own=own, wrapper=wrapper)
+    results = check(site.made("", rest=rest, project=f'environment_file = "{secrets}"'))
+    # The secrets of the workers are not for another user.
+    assert "OWN=1" in seen.read_text()
+    assert CANARY not in seen.read_text()
     assert {(each.code, each.program) for each in blocking(results) if each.program} == {
         ("PM704", "check-me-web"),
         ("PM705", "check-me-web"),
