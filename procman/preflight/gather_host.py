@@ -25,7 +25,7 @@ def look_at_host(project: Project, replaced: Sequence[Path] = ()) -> Host:
     """
     backend = backend_named(project.backend).host_check
     running = tuple(other_programs(project, replaced))
-    stopped = tuple(stopped_workers(project, {each.program for each in running}))
+    stopped = tuple(stopped_workers(project, {each.program for each in running if each.is_of_app}))
     return Host(
         warnings=_warnings(project),
         manager=backend.examine(project),

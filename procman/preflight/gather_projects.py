@@ -17,7 +17,10 @@ from procman.project import Project, Worker
 
 
 def stopped_workers(project: Project, running: Collection[str]) -> Iterator[OtherProgram]:
-    """Yield the workers of the other projects of this scope that have the same app, apart from those in `running`."""
+    """Yield the workers of the other projects of this scope that have the same app, apart from those in `running`.
+
+    A project of another user can have programs of the same names: `running` has those of the app alone.
+    """
     try:
         with Tree() as tree:
             others = [each for each in manifests_of_others(tree, project.directories) if _same_app(project, each)]
