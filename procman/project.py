@@ -213,7 +213,9 @@ class Command:
         "USER",
     )
     environment_file: Path | None = setting(
-        None, "File with variables that are secret, instead of the project's environment_file."
+        None,
+        "File with variables that are secret, instead of the project's environment_file. If unset, the command gets "
+        "those of the project, whatever its user.",
     )
     stdout: Path | None = setting(
         None,
