@@ -106,16 +106,11 @@ CELERY_REDIS = CelerySpec(
     suffix="-redis",
 )
 """For Redis as the broker, for RedBeat, and for a schedule and results in the database of Django."""
+COMPANIONS = ("daphne==4.2.3", "gunicorn==27.0.1", "huey==3.5.4", "pyuwsgi==2.0.30.post1")
 CELERY_COMPANIONS = CelerySpec(
     version="5.7.0",
     pythons=(RUNNING,),
-    requirements=(
-        *CELERY_5_7.requirements,
-        "daphne==4.2.3",
-        "gunicorn==27.0.1",
-        "huey==3.5.4",
-        "pyuwsgi==2.0.30.post1",
-    ),
+    requirements=(*CELERY_5_7.requirements, *COMPANIONS),
     suffix="-companions",
 )
 """For the servers and the task queue that run beside Celery as commands."""

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.celery_environments import CELERY_COMPANIONS
+from tests.celery_environments import COMPANIONS
 from tests.companions import SERVERS, configuration, write_project, write_version
 
 from .catmaid import PIP, REPOSITORY, Project
@@ -109,7 +109,8 @@ def shop(stocked: Host) -> Shop:
     host.write("/etc/shop.env", "SECRET=kept-from-view\n", mode=0o600)
     host.write("/etc/apart.env", "SECRET=its-own\n", mode=0o600)
     host.run("install -d /var/log/apart")
-    needed = [*CELERY_COMPANIONS.requirements, f"celery=={CELERY_COMPANIONS.version}", "Django>=5.2,<6"]
+    # Without Celery, to save time.
+    needed = [*COMPANIONS, "Django>=5.2,<6"]
     host.run(["python3", "-m", "venv", "--without-pip", "/srv/shop/env"])
     install = [PIP, "--python", PYTHON, "--quiet", "--disable-pip-version-check", "install", "--no-index"]
     host.run([*install, "--find-links", str(wheelhouse(needed, suite=host.suite)), *needed], timeout=180)
