@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from procman.host.unit_words import span_seconds
 from procman.lint.inputs import Finding, Part, Reader, finding
 from procman.model import Kind, Level
 
@@ -76,13 +77,21 @@ def stop_timeout_is_long_enough(part: Part) -> Iterator[Finding]:
         return
     option, default, remedy = STOP_TIMES[part.reader]
     found = part.find(option) or part.find("Service.TimeoutSec")
-    seconds = _seconds(found.value) if found else default
+    seconds = _stop_seconds(part, found.value) if found else default
     if seconds is None or seconds >= LONG_ENOUGH_SECONDS:
         return
     waits = f"{seconds:g} s" if found else f"{seconds:g} s by default"
     why = f"a stop or restart waits {waits}, then kills every task that still runs"
     level = Level.CRITICAL if seconds < TOO_SHORT_SECONDS else Level.WARNING
     yield finding("PM902", level, part, found, option, why, f"{remedy}, or as long as the longest task takes")
+
+
+def _stop_seconds(part: Part, text: str) -> float | None:
+    """Return how long a stop waits; None: without a limit, or unknown. 0 is no limit for systemd only."""
+    if part.reader is Reader.SYSTEMD:
+        return span_seconds(text) or None
+    number = _number(text)
+    return None if number is None else max(number, 0)
 
 
 def _kills(part: Part) -> Finding:
@@ -200,8 +209,8 @@ def is_not_given_up(part: Part) -> Iterator[Finding]:
         return
     if part.reader is Reader.SUPERVISOR:
         found = part.find("startretries")
-        tries = int(found.value) if found and found.value.isdecimal() else 3
-        if tries < 100:
+        tries = _number(found.value) if found else 3
+        if tries is not None and tries < 100:
             why = f"after {tries} failed starts the program stays FATAL; a database that is down for seconds is enough"
             yield finding("PM908", Level.WARNING, part, found, "startretries", why, "startretries=1000000")
         return
@@ -220,7 +229,7 @@ def is_not_given_up(part: Part) -> Iterator[Finding]:
 
 def _gives_up(part: Part) -> bool:
     pause = part.find("Service.RestartSec")
-    seconds = _seconds(pause.value) if pause else 0.1
+    seconds = span_seconds(pause.value) if pause else 0.1
     # In [Service] systemd still accepts the name from before version 230.
     names = ("Unit.StartLimitIntervalSec", "Unit.StartLimitInterval", "Service.StartLimitInterval")
     limits = [each for each in map(part.find, names) if each]
@@ -232,22 +241,13 @@ def start_is_watched(part: Part) -> Iterator[Finding]:
     if part.reader is not Reader.SUPERVISOR or part.celery is None or part.command is None:
         return
     found = part.find("startsecs")
-    seconds = int(found.value) if found and found.value.isdecimal() else 1
-    if seconds < 10:
+    seconds = _number(found.value) if found else 1
+    if seconds is not None and seconds < 10:
         why = f"the program counts as started after {seconds} s, before the app is imported: if that fails, it "
         why += "restarts for ever"
         yield finding("PM909", Level.WARNING, part, found, "startsecs", why, "startsecs=10, or longer than the import")
 
 
-SPANS = {"": 1.0, "s": 1.0, "sec": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "hr": 3600.0, "ms": 0.001, "d": 86400.0}
-
-
-def _seconds(text: str) -> float | None:
-    """Return the seconds of a time span; None for infinity and invalid spans."""
-    text = text.strip().lower()
-    parts = re.findall(r"([0-9.]+)\s*([a-z]*)", text)
-    rest = re.sub(r"[0-9.]+\s*[a-z]*\s*", "", text)
-    if rest or any(unit not in SPANS for _, unit in parts):
-        return None
-    total = sum(float(number) * SPANS[unit] for number, unit in parts)
-    return total or None
+def _number(text: str) -> int | None:
+    """Return a whole number as supervisord reads it; None for a variable, for example."""
+    return int(text) if re.fullmatch(r"[+-]?[0-9]{1,18}", text.strip()) else None

@@ -13,7 +13,7 @@ from procman.model import Level
 EXAMPLE = "# procman: ignore PM905 because the script waits for Celery"
 COMMENT = re.compile(r"(?:^|\s)[#;]\s*procman:\s*ignore\b(?P<rest>.*)$", re.IGNORECASE)
 REST = re.compile(r"[\s:]*(?P<codes>PM[0-9]+(?:[,\s]+PM[0-9]+)*)[,\s]+because\s+(?P<reason>\S.*)", re.IGNORECASE)
-HEADER = re.compile(r"\[(?P<header>.+)\]")
+HEADER = re.compile(r"\[(?P<header>[^\]]+)\]")
 
 MOST_COMMENTS = 1000
 """Of one file."""

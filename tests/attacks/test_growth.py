@@ -16,13 +16,13 @@ from procman.celery_cli.start_script import read_script
 from procman.config.document import Document
 from procman.config.toml_lines import last_before, texts_of
 from procman.errors import ProcmanError
+from procman.host.unit_words import span_seconds
 from procman.init.app_modules import NAMED_MODULE
 from procman.init.look_below import APP
 from procman.init.settings_modules import SETTINGS
 from procman.init.virtualenvs import CONDA_NAME, MAPPED
 from procman.lint.find_celery import recognise
 from procman.lint.inputs import Reader
-from procman.lint.stop_rules import _seconds
 from procman.lint.suppressions import suppressions_in
 from procman.lint.syntax_rules import NODE_NAME
 from procman.monitoring.supervisord_listener import HEADER
@@ -50,7 +50,7 @@ READERS: dict[str, tuple[Callable[[str], object], tuple[str, ...]]] = {
         lambda text: read_command(["celery", "worker", *text.split(" ")]),
         ("-x ", "--y ", "--y=z ", "-n ", "a "),
     ),
-    "time span": (_seconds, ("1", "1.", "1s ", " ")),
+    "time span": (span_seconds, ("1", "1.", "1s ", " ")),
     "node name": (NODE_NAME.search, ("-n", "-n ", "-nx", "--hostname=")),
     "source of the project": (
         lambda text: (APP.findall(text), SETTINGS.findall(text), NAMED_MODULE.findall(text)),

@@ -55,6 +55,20 @@ def test_signal_to_the_group_is_critical_only_if_it_ends_pool_processes(
     assert codes(judged(tmp_path, unit, "site.service")) == [code.replace("1", "6") for code in expected]
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("site.conf", VALID_SECTION.replace("startretries=1000", "startretries=%(ENV_RETRIES)s")),
+        ("site.conf", VALID_SECTION.replace("startsecs=10", f"startsecs={'9' * 5000}")),
+        ("site.service", VALID_UNIT.replace("=15min", "=1.2.3")),
+        ("site.service", VALID_UNIT.replace("=15min", "=0")),
+    ],
+    ids=["a variable", "thousands of digits", "no number", "no limit for systemd"],
+)
+def test_number_that_is_not_known_is_no_fault(tmp_path: Path, name: str, text: str) -> None:
+    assert judged(tmp_path, text, name) == []
+
+
 def test_worker_without_pool_processes_leaves_none_behind(tmp_path: Path) -> None:
     text = VALID_SECTION.replace("-l info", "--pool=threads").replace("killasgroup=true\n", "")
     assert codes(judged(tmp_path, text)) == []

@@ -65,6 +65,8 @@ def test_celerys_own_example_loses_running_tasks_by_one_option(tmp_path: Path) -
     [
         (("stopwaitsecs=900\n", ""), "PM902", 2),
         (("stopwaitsecs=900", "stopwaitsecs=30"), "PM902", 9),
+        (("stopwaitsecs=900", "stopwaitsecs=0"), "PM902", 9),
+        (("stopwaitsecs=900", "stopwaitsecs=-1"), "PM902", 9),
         (("killasgroup=true\n", ""), "PM903", 2),
         (("startsecs=10", "stopsignal=QUIT\nstartsecs=10"), "PM904", 7),
         (("/opt/env/bin/celery", "/bin/sh -c 'cd /opt && celery"), "PM905", 2),
@@ -100,6 +102,7 @@ def test_one_fault_in_a_section_is_one_finding(tmp_path: Path, change: tuple[str
     [
         (("TimeoutStopSec=15min\n", ""), "PM902", 6),
         (("TimeoutStopSec=15min", "TimeoutStopSec=1m 30s"), "PM902", 8),
+        (("TimeoutStopSec=15min", "TimeoutStopSec=2 minutes"), "PM902", 8),
         (("RestartSec=5", "RestartSec=5\nKillSignal=SIGQUIT"), "PM904", 11),
         (("/opt/env/bin/celery", "/bin/sh -c 'celery"), "PM905", 6),
         (("KillMode=mixed\n", ""), "PM906", 6),

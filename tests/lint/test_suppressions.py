@@ -29,11 +29,12 @@ def judged(directory: Path, text: str, name: str = "site.conf") -> list[Finding]
         f"{SHORT}; {IGNORE}\n",
         SHORT.replace("=20", f"=20 ; {IGNORE}"),
         SHORT.replace("worker]", f"worker] #{IGNORE}"),
+        SHORT.replace("worker]", f"worker] ;[1] #{IGNORE}"),
         SHORT.replace("user=", f"# {IGNORE.replace('PM902', 'PM903, pm902 PM902')}\nkillasgroup=false\nuser=").replace(
             "killasgroup=true\n", ""
         ),
     ],
-    ids=["above the section", "in it", "behind an option", "behind the header", "several codes"],
+    ids=["above the section", "in it", "behind an option", "behind the header", "with a bracket", "several codes"],
 )
 def test_comment_ignores_a_finding_of_its_section(tmp_path: Path, text: str) -> None:
     found = judged(tmp_path, f"{text}\n{OTHER}")
