@@ -10,7 +10,7 @@ from pathlib import Path
 from procman.install.plan.changes import Disk
 from procman.install.safe_fs.file_info import PathError, identify
 from procman.install.state.manifest import Manifest
-from procman.model import RenderedDirectory, Scope
+from procman.model import InstalledProgram, RenderedDirectory, Scope
 from procman.project import Rendering
 
 ROOT = "root"
@@ -55,10 +55,13 @@ def check_logs(rendering: Rendering, desired: Manifest, disk: Disk, problems: li
 
     A link that another user plants there would let that user append to any file, as root.
     """
-    own = {directory.path for directory in rendering.directories}
+    own = {directory.path: directory.owner for directory in rendering.directories}
     for program in desired.programs:
-        for directory in {Path(file).parent for file in program.log_files} - own:
+        for directory in {Path(file).parent for file in program.log_files}:
             with collecting(problems):
+                if directory in own:
+                    _check_owner(directory, own[directory], program)
+                    continue
                 if not disk.has_directory(directory):
                     raise PathError(
                         f"{program.key}: the directory {directory} of its log does not exist",
@@ -66,6 +69,16 @@ def check_logs(rendering: Rendering, desired: Manifest, disk: Disk, problems: li
                     )
                 if desired.scope is Scope.SYSTEM:
                     disk.check_private(directory)
+
+
+def _check_owner(directory: Path, owner: str | None, program: InstalledProgram) -> None:
+    """Raise PathError if `directory`, one of procman's own, belongs to the user of a program."""
+    if owner not in (ROOT, None):
+        raise PathError(
+            f"{program.key}: its log would be in {directory}, which belongs to {owner}: "
+            f"with a link there, {owner} could append to any file as root",
+            hint="name a file in a directory of root",
+        )
 
 
 def to_hand_over(

@@ -14,7 +14,7 @@ from procman.install.plan.plan import Plan, make_plan, make_removal
 from procman.install.safe_fs.file_info import Found, PathError
 from procman.install.state.generations import Generation, Installation
 from procman.install.state.manifest import Manifest, Pending
-from procman.model import Action, Activation, Scope
+from procman.model import Action, Activation, RenderedDirectory, Scope
 from procman.project import ChangeKind, RenderedFile, Rendering
 from tests.install import sample
 
@@ -466,3 +466,14 @@ def test_log_of_a_command_needs_a_directory_in_which_only_root_writes() -> None:
     }
     own = make_plan(rendering, replace(desired, scope=Scope.USER), EMPTY, MemoryDisk(shared=shared))
     assert not [problem for problem in own.problems if "/srv/web" in problem]
+
+
+@pytest.mark.parametrize(("owner", "problems"), [("celery", 1), ("root", 0), (None, 0)])
+def test_log_of_a_command_is_not_in_a_directory_that_procman_gives_to_a_user(owner: str | None, problems: int) -> None:
+    rendering = sample.rendering(BASE, ONE)
+    before = sample.manifest(BASE, ONE, rendering)
+    of_user = RenderedDirectory(BASE / "var/log/catmaid/catmaid-web", 0o750, owner, owner)
+    logged = replace(before.programs[0], key="command.web", log_file=str(of_user.path / "web.log"))
+    rendering = replace(rendering, directories=(*rendering.directories, of_user))
+    plan = make_plan(rendering, replace(before, programs=(logged,)), EMPTY, MemoryDisk())
+    assert len([each for each in plan.problems if "which belongs to celery" in each]) == problems
