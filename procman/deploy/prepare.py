@@ -10,15 +10,15 @@ from types import MappingProxyType
 from typing import Any
 
 from procman.backends import backend_named, controller_of, other_commands, process_manager
-from procman.backends.record import Watcher
-from procman.backends.watcher import KEY, STOP_SECONDS, watcher_argv, watcher_name
+from procman.backends.watcher import watcher_name
 from procman.config.load import load
 from procman.deploy.adoption_plan import NOTHING_CHANGED, AdoptionPlan, plan_adoptions
+from procman.deploy.installed_programs import installed_program, installed_watcher
 from procman.deploy.replaced import with_replaced
 from procman.errors import ProcmanError
 from procman.host.process import written_by
 from procman.host.process_tree import children_finder, tree_of
-from procman.install.plan.describe import describe, record_of, rendering_of
+from procman.install.plan.describe import describe, rendering_of
 from procman.install.plan.plan import Plan, make_plan
 from procman.install.plan.removal import adopted_later, restorable
 from procman.install.safe_fs.file_info import Found
@@ -26,10 +26,9 @@ from procman.install.safe_fs.tree import Tree
 from procman.install.state import generations
 from procman.install.state.generations import Generation, Installation, origin, read_installation
 from procman.install.state.manifest import Manifest
-from procman.launch import Output, outputs_of, user_of
-from procman.model import Action, BackendName, InstalledProgram, Kind, ProgramState
+from procman.model import Action, BackendName, InstalledProgram, ProgramState
 from procman.monitoring.watcher_command import watcher_problems
-from procman.project import Beat, Command, Program, Project, Rendering, Worker
+from procman.project import Project, Rendering
 from procman.templating import Templates
 from procman.version import VERSION
 
@@ -72,7 +71,7 @@ def prepare(project: Project, tree: Tree, replaced: Sequence[Path] = (), *, left
     desired = describe(
         project,
         rendering,
-        [*(_installed_program(project, program) for program in project.programs), *installed_watcher(project)],
+        [*(installed_program(project, program) for program in project.programs), *installed_watcher(project)],
         configuration,
         procman=VERSION,
         templates_digest=Templates(project.templates).digest(),
@@ -226,38 +225,6 @@ def _with_left_stopped(
     return replace(desired, programs=programs)
 
 
-def _installed_program(project: Project, program: Program) -> InstalledProgram:
-    outputs = outputs_of(program, backend_named(project.backend).renderer.log_path(project, program.name))
-    return record_of(
-        InstalledProgram,
-        program,
-        user=user_of(project, program),
-        log_file=_file(outputs.stdout),
-        error_log=_file(outputs.stderr),
-        pool=getattr(program.options, "pool", None),
-        concurrency=_concurrency(program.options),
-        **_of_command(program),
-    )
-
-
-def _file(output: Output | None) -> str | None:
-    return str(output.path) if output and output.is_rotated else None
-
-
-def _concurrency(options: Worker | Beat | Command) -> int | None:
-    number = options.concurrency if isinstance(options, Worker) else None
-    return number if isinstance(number, int) else None
-
-
-def _of_command(program: Program) -> dict[str, Any]:
-    command = program.options
-    if not isinstance(command, Command):
-        return {}
-    return {
-        name: getattr(command, name) for name in ("environment_file", "stop_signal", "reload_signal", "reload_command")
-    }
-
-
 def unwritable(project: Project, states: Sequence[ProgramState]) -> list[str]:
     """Return a problem for each file that a program of `project` writes to now and could not write to in its sandbox.
 
@@ -277,27 +244,3 @@ def unwritable(project: Project, states: Sequence[ProgramState]) -> list[str]:
             for path in sandbox.read_only(project, program, written)
         ]
     return problems
-
-
-def installed_watcher(project: Project) -> tuple[InstalledProgram, ...]:
-    """Return the watcher of `project` as a manifest records it; empty if the project has none."""
-    if watcher_argv(project) is None:
-        return ()
-    name, log = watcher_name(project), None
-    backend = backend_named(project.backend)
-    if backend.watcher is Watcher.EVENT_LISTENER:
-        log = backend.renderer.log_path(project, name)
-    return (
-        InstalledProgram(
-            name=name,
-            key=KEY,
-            kind=Kind.HEALTH,
-            autostart=True,
-            stop_timeout_seconds=STOP_SECONDS,
-            start_seconds=1,
-            launcher=False,
-            user=None,
-            log_file=str(log) if log else None,
-            heal=False,
-        ),
-    )

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from procman.config.load import load
-from procman.deploy.prepare import installed_watcher
+from procman.deploy.installed_programs import installed_watcher
 from procman.init import health_key
 from procman.init.draft import Draft
 from procman.init.health_key import set_watcher
