@@ -72,9 +72,8 @@ def capture(
 ) -> Completed:
     """Run `argv` and return its output; as `user`, with only that user's groups, if one is named.
 
-    With procman's own umask if that is -1.
-
-    After `timeout` seconds or `MAX_BYTES`, it is killed with everything it started, and ProcmanError is raised.
+    A `umask` of -1 is procman's own. After `timeout` seconds or `MAX_BYTES`, it is killed with everything it started,
+    and ProcmanError is raised.
     """
     pipe = subprocess.PIPE
     credentials = _credentials(user, group)

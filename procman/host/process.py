@@ -30,11 +30,11 @@ START = 19
 """The index of the start time, in clock ticks after the boot, in the fields that begin with the state (proc(5))."""
 
 
-CAP_SYS_RESOURCE = 24
-"""The bit of the capability to raise hard limits (linux/capability.h)."""
-
 NICE = 16
 """The index of the nice value in the same fields."""
+
+CAP_SYS_RESOURCE = 24
+"""The bit of the capability to raise hard limits (linux/capability.h)."""
 
 
 class OpenFiles(NamedTuple):

@@ -72,6 +72,19 @@ class _Found:
             return False
         return True
 
+    def places(self, *, is_complete: bool) -> Places:
+        """Return what was found; of the files that may define an app, those that do."""
+        app_files = tuple(filter(_defines_app, self.app_files))
+        return Places(
+            tuple(self.manage_files),
+            app_files,
+            () if app_files else tuple(filter(_defines_app, self.perhaps_app_files)),
+            tuple(self.server_files),
+            tuple(self.virtualenvs),
+            tuple(self.named),
+            is_complete,
+        )
+
 
 def look_below(top: Path, module: str | None = None) -> Places:
     """Return the places of interest in `top` and below, without following symbolic links to other trees.
@@ -97,16 +110,7 @@ def look_below(top: Path, module: str | None = None) -> Places:
             path = directory / entry.name
             if not found.add(path) and depth < DEEPEST and entry.name not in SKIPPED and _leads_on(entry):
                 waiting.append((path, depth + 1))
-    app_files = tuple(filter(_defines_app, found.app_files))
-    return Places(
-        tuple(found.manage_files),
-        app_files,
-        () if app_files else tuple(filter(_defines_app, found.perhaps_app_files)),
-        tuple(found.server_files),
-        tuple(found.virtualenvs),
-        tuple(found.named),
-        not waiting,
-    )
+    return found.places(is_complete=not waiting)
 
 
 def _files_of(directory: Path, module: str, names: set[str]) -> list[Path]:

@@ -10,6 +10,9 @@ from pathlib import Path
 from procman.celery_cli.parse import CeleryCommand
 from procman.model import Kind, Level
 
+YES = ("true", "yes", "on", "1")
+"""The values that supervisord reads as true, in lower case."""
+
 IN_MAIN_PROCESS = ("eventlet", "gevent", "solo", "threads")
 """The pools of Celery without processes."""
 

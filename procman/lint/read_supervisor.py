@@ -29,11 +29,10 @@ from procman.init.importing.readers.read_supervisord import started_as, user_of
 from procman.init.importing.readers.supervisord_environment import found_supervisord
 from procman.init.importing.readers.supervisord_files import Configuration, configurations
 from procman.lint.find_celery import is_open, recognise, recognised
-from procman.lint.inputs import LogFile, Part, Reader, Recognised, Setting
+from procman.lint.inputs import YES, LogFile, Part, Reader, Recognised, Setting
 from procman.model import Kind
 
 LOGS = ("stdout_logfile", "stderr_logfile")
-TRUE = ("true", "yes", "on", "1")
 
 
 def supervisor_parts(files: Sequence[Path], environment: Mapping[str, str], root: Path) -> list[Part]:
@@ -164,7 +163,7 @@ def _placed(part: Part, variables: Mapping[str, str]) -> Mapping[str, Setting]:
 
 def _logs(part: Part, supervisord: Supervisord, section: Settings) -> Iterator[LogFile]:
     # supervisord ignores the file of a stream that it joins with the other one.
-    joined = part.value("redirect_stderr") in TRUE
+    joined = part.value("redirect_stderr") in YES
     for name in LOGS[:1] if joined else LOGS:
         setting, path = part.find(name), _log(supervisord, section, name)
         if setting and Path(path).is_absolute() and not path.startswith("/dev/"):

@@ -6,15 +6,13 @@ import re
 from collections.abc import Iterator
 
 from procman.host.unit_words import span_seconds
-from procman.lint.inputs import Finding, Part, Reader, finding
+from procman.lint.inputs import YES, Finding, Part, Reader, finding
 from procman.model import Kind, Level
 
 LONG_ENOUGH_SECONDS = 300
 """A shorter timeout is a WARNING: procman does not know how long the tasks take."""
 
 TOO_SHORT_SECONDS = 60
-
-YES = ("true", "yes", "on", "1")
 
 IGNORED_BY_POOL = ("int", "2")
 """The pool processes ignore INT (celery.concurrency.prefork, measured with 5.7): only the main process acts on it."""
@@ -98,8 +96,8 @@ def _kills(part: Part) -> Finding:
     # su and runuser of util-linux pass TERM on, wait 2 seconds, and send KILL (su-common.c; measured with 2.38).
     why = (
         f"{part.started.killed_by} kills Celery 2 s after it got the stop signal, whatever the stop timeout is: every "
+        "task that takes longer is lost"
     )
-    why += "task that takes longer is lost"
     user = "user=NAME" if part.reader is Reader.SUPERVISOR else "User=NAME"
     command = part.command.name if part.command else ""
     return finding("PM902", Level.CRITICAL, part, part.command, command, why, f"{user}, or setpriv(1), in its place")
@@ -145,8 +143,10 @@ def stop_signal_reaches_celery(part: Part) -> Iterator[Finding]:
     what = str(shell.script) if shell.script else "the shell of the command"
     remedy = "begin the last command with exec"
     if shell.traps:
-        why = f"{what} runs Celery as its child and handles the stop signal itself (trap): unless it passes the signal "
-        why += "on and waits for Celery, this one and the next run side by side, or its tasks are killed"
+        why = (
+            f"{what} runs Celery as its child and handles the stop signal itself (trap): unless it passes the signal "
+            "on and waits for Celery, this one and the next run side by side, or its tasks are killed"
+        )
         yield finding("PM905", Level.WARNING, part, command, command.name, why, f"{remedy}, and remove the trap")
         return
     why = f"{what} starts Celery without exec: {_consequence(part)}"

@@ -22,6 +22,14 @@ def _is_connected(preflight: PreflightFacts) -> bool:
     return _is_loaded(preflight) and all(each.broker and each.broker.reachable for each in preflight.asked)
 
 
+def _uses_amqp(preflight: PreflightFacts) -> bool:
+    return _is_connected(preflight) and any(map(is_amqp, preflight.asked))
+
+
+def _uses_other_broker(preflight: PreflightFacts) -> bool:
+    return _is_connected(preflight) and not all(map(is_amqp, preflight.asked))
+
+
 def _is_looked_at(preflight: PreflightFacts) -> bool:
     return bool(preflight.places)
 
@@ -51,8 +59,8 @@ CONDITIONS: dict[str, Condition] = {
     "PM72": _is_connected,
     "PM725": lambda preflight: bool(preflight.project.health.management_url) and _is_connected(preflight),
     "PM726": _is_loaded,
-    "PM723": lambda preflight: any(map(is_amqp, preflight.asked)) and _is_connected(preflight),
-    "PM727": lambda preflight: preflight.project.scope is Scope.SYSTEM and CONDITIONS["PM723"](preflight),
+    "PM723": _uses_amqp,
+    "PM727": lambda preflight: preflight.project.scope is Scope.SYSTEM and _uses_amqp(preflight),
     # Its own OK names the result backend, if the app has one.
     "PM728": lambda _: False,
     "PM73": _WORKER,
@@ -78,12 +86,12 @@ CONDITIONS: dict[str, Condition] = {
     # Only some callers plan the files.
     "PM775": lambda _: False,
     "PM78": _is_connected,
-    "PM781": lambda preflight: any(map(is_amqp, preflight.asked)) and _is_connected(preflight),
-    "PM783": lambda preflight: any(map(is_amqp, preflight.asked)) and _is_connected(preflight),
-    "PM786": lambda preflight: any(map(is_amqp, preflight.asked)) and _is_connected(preflight),
-    "PM787": lambda preflight: any(map(is_amqp, preflight.asked)) and _is_connected(preflight),
-    "PM782": lambda preflight: _is_connected(preflight) and not all(map(is_amqp, preflight.asked)),
-    "PM784": lambda preflight: _is_connected(preflight) and not all(map(is_amqp, preflight.asked)),
+    "PM781": _uses_amqp,
+    "PM783": _uses_amqp,
+    "PM786": _uses_amqp,
+    "PM787": _uses_amqp,
+    "PM782": _uses_other_broker,
+    "PM784": _uses_other_broker,
     "PM788": lambda preflight: bool(preflight.wrappers),
     "PM789": _has(Kind.COMMAND),
 }

@@ -94,7 +94,7 @@ def _least(processes: int, app: float) -> str:
 
 
 def _outgrown(program: Program, worker: Worker, processes: int, answer: AppAnswer | None, app: float) -> list[Result]:
-    """Yield a warning if the kernel would kill a pool process before Celery replaces it after its task."""
+    """Return a warning if the kernel would kill a pool process before Celery replaces it after its task."""
     own, most = worker.max_memory_per_child_kib, program.memory_max_mib
     kib = own or _option(answer, "worker_max_memory_per_child")
     if kib is None or most is None or app + processes * kib / 1024 <= most:

@@ -3,10 +3,9 @@
     VIRTUALENV/bin/python - ignored JSON
 
 JSON is an object: "paths" are the paths to examine; "below" are the directories whose entries are examined too;
-"commands" are pairs of a command and the PATH to look it up in; "schedule" is beat's schedule file, or null;
-"subcommands" are those of celery to find;
-"set_aside" renames its files if they cannot be read, so that beat starts a new schedule. Nothing is deleted, and the
-schedule is never unpickled, because a pickle runs code.
+"commands" are pairs of a command and the PATH to look it up in; "subcommands" are those of celery to find; "schedule"
+is beat's schedule file, or null; "set_aside" renames its files if they cannot be read, so that beat starts a new
+schedule. Nothing is deleted, and the schedule is never unpickled, because a pickle runs code.
 
 This needs no package of the project. The answer is the last line of stdout that begins with MARKER.
 """

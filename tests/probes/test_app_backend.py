@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from procman.probes.app import CHECK_SOURCES
 from procman.probes.runner import read_answer
 from tests.celery_environments import CELERY_5_7, CELERY_REDIS, CeleryEnvironment, environment_of
 from tests.django_projects import make_project
-from tests.redis_server import Redis, running_redis
+from tests.redis_server import Redis
 
 pytestmark = pytest.mark.celery
 
@@ -93,12 +92,6 @@ def test_directory_of_a_result_backend_is_judged_without_a_file_in_it(tmp_path: 
     [*missing, found] = states(environment(CELERY_5_7), tmp_path, *urls)
     assert [each["detail"] for each in missing] == [f"the directory {tmp_path}/none does not exist"] * 2
     assert (found["trouble"], results.stat().st_mtime_ns) == ("", before)
-
-
-@pytest.fixture
-def redis(tmp_path: Path) -> Iterator[Redis]:
-    with running_redis(tmp_path) as redis:
-        yield redis
 
 
 def test_redis_that_stores_no_result_is_recognised(redis: Redis, tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,8 +13,8 @@ from procman.agent import broker_record
 from procman.probes import broker, broker_address_script
 from procman.probes.broker_facts import BrokerFacts, QueueFacts
 from procman.probes.runner import Place, read_answer
-from tests.celery_environments import CELERY_REDIS, CeleryEnvironment, environment_of
-from tests.redis_server import Redis, running_redis
+from tests.celery_environments import CeleryEnvironment
+from tests.redis_server import Redis
 
 pytestmark = pytest.mark.celery
 
@@ -34,19 +33,6 @@ app.conf.broker_transport_options = {{"global_keyprefix": "shop-", "on_something
 {more}
 open({path!r}, "w").write(record.record_of(app))
 """
-
-
-@pytest.fixture
-def celery() -> CeleryEnvironment:
-    found = environment_of(CELERY_REDIS)
-    assert found
-    return found
-
-
-@pytest.fixture
-def redis(tmp_path: Path) -> Iterator[Redis]:
-    with running_redis(tmp_path) as redis:
-        yield redis
 
 
 def record(celery: CeleryEnvironment, path: Path, url: str, *queues: str, more: str = "") -> Path:

@@ -12,7 +12,7 @@ import pytest
 
 from procman.model import Level, Result
 from procman.monitoring.checks.broker_states import check_redis
-from tests.celery_environments import CELERY_REDIS, CeleryEnvironment, environment_of
+from tests.celery_environments import CeleryEnvironment
 from tests.monitoring.checks.records import running
 from tests.probes.asking import ask
 from tests.redis_server import Redis, running_redis
@@ -20,13 +20,6 @@ from tests.redis_server import Redis, running_redis
 pytestmark = pytest.mark.celery
 
 TYPED = re.compile(r"redis-cli -h \S+ -p \d+ (.*?)(?:$|, and| makes| \(0| shows)")
-
-
-@pytest.fixture
-def celery() -> CeleryEnvironment:
-    found = environment_of(CELERY_REDIS)
-    assert found
-    return found
 
 
 @pytest.fixture

@@ -13,27 +13,14 @@ from pathlib import Path
 import pytest
 
 from procman.probes.broker_errors_script import message, trouble
-from tests.celery_environments import CELERY_REDIS, CeleryEnvironment, environment_of
+from tests.celery_environments import CeleryEnvironment
 from tests.probes.asking import ask, ask_in_vain
 from tests.product import eventually
-from tests.redis_server import Redis, free_port, running_redis
+from tests.redis_server import Redis, free_port
 
 pytestmark = pytest.mark.celery
 
 SECRET = "S3cr3tZ9"
-
-
-@pytest.fixture
-def celery() -> CeleryEnvironment:
-    found = environment_of(CELERY_REDIS)
-    assert found
-    return found
-
-
-@pytest.fixture
-def redis(tmp_path: Path) -> Iterator[Redis]:
-    with running_redis(tmp_path) as redis:
-        yield redis
 
 
 def test_password_of_redis_is_not_looked_for_in_rabbitmq(

@@ -228,13 +228,12 @@ class SupervisorController:
         return read_log(Path(program.log_files[-1]), lines)
 
     def log_lines(self, programs: Sequence[InstalledProgram], request: LogRequest) -> Iterator[LogLine]:
+        from procman.backends.logs import log_files_of
         from procman.host.log_lines import read_logs
 
         without = [each.name for each in programs if not each.log_files]
         if without:
             request.notice(f"{', '.join(without)}: no log file, {OWN_OUTPUT}")
-        from procman.backends.logs import log_files_of
-
         return read_logs(log_files_of(programs), request)
 
     def log_end(self, program: InstalledProgram) -> str:

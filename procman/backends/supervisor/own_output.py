@@ -9,9 +9,9 @@ from procman.backends.supervisor.client import ANSWER_SECONDS, Client
 from procman.backends.supervisor.configuration.main_file import read_main_file
 from procman.errors import ProcmanError
 from procman.launch import outputs_of
-from procman.project import Project
+from procman.project import STANDARD_STREAMS, Project
 
-STREAMS = {Path("/dev/stdout"): 1, Path("/dev/stderr"): 2}
+STREAMS = {Path(path): descriptor for descriptor, path in enumerate(STANDARD_STREAMS, 1)}
 """By path: the descriptor of supervisord that it names."""
 
 REMEDY = "Name a file, or run supervisord in the foreground (-n) of a container."
