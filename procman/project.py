@@ -123,8 +123,8 @@ class Worker:
     events: bool = setting(False, "Send task events (-E), which Flower and other monitors need.")
     node_name: str = setting(
         NO_DEFAULT,
-        "Node name (-n). If unset, NAME-KEY@%h. A name without @ is the host's, and celery@ comes before it. "
-        "With several instances, their number comes before the @.",
+        "Node name (-n). If unset, NAME-KEY@%h. A name without @ gets celery@ in front, as in Celery. With several "
+        "instances, their number comes before the @.",
         "NODE_NAME",
         name="hostname",
     )

@@ -55,8 +55,8 @@ def check(
     those that they include, units with their drop-ins, and directories of them. A warning that `accept` in [project]
     names is only counted, as is a finding that a comment in the file ignores.
 
-    Exit status: 0 no result is CRITICAL; 1 at least one is; 2 wrong usage or configuration, or a lint that recognised
-    no Celery program.
+    Exit status: 0 no result is CRITICAL; 1 at least one is; 2 wrong usage or configuration, or --lint recognised no
+    Celery program.
 
     \b
     Examples:

@@ -85,7 +85,7 @@ def init(
     uses. Lists the values that you must fill in because it cannot find them. DIRECTORY is the working directory if
     it is not given. Secrets of imported programs are written to an environment file beside procman.toml, with mode
     0600. Programs with different apps, settings, virtualenvs, users or directories become several projects:
-    procman.toml, and procman-NAME.toml beside it, or as root a directory each in /etc/procman. An existing
+    procman.toml, and procman-NAME.toml beside it, or as root each in its own directory in /etc/procman. An existing
     procman.toml is kept unless --force is given, an existing environment file always.
 
     --compare shows every value in which a program changes: the options of Celery, the variables, user, group,

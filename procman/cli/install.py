@@ -62,11 +62,11 @@ def install(
     Existing programs that the key adopts names are stopped gracefully, each before the program in its place starts;
     beat stops first and starts last.
 
-    With --wait, each program must become healthy before the next is restarted, a worker by being ready and consuming,
-    and `procman health` must have no new critical result about it afterwards, except for messages that it does not take
-    (PM301). Otherwise the exit status is 1 and the previous generation is rolled back; on a first install, the programs
-    that failed or were not started are removed. Without --wait, procman does not check whether the programs keep
-    running.
+    With --wait, each program must become healthy before the next is restarted (a worker must be ready and consume), and
+    `procman health` must have no new critical result about it afterwards. Otherwise the exit status is 1 and the
+    previous generation is rolled back; on a first install, the programs that failed or were not started are removed.
+    Messages that a worker does not take (PM301) are only a warning. Without --wait, procman does not check whether the
+    programs keep running.
 
     \b
     Examples:

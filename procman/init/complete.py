@@ -67,7 +67,7 @@ def find_parts(draft: Draft, directory: Path, environment: Mapping[str, str]) ->
 
 
 def _take_remarks(draft: Draft, found: FoundProject) -> None:
-    """Take the choices that a person may want to change, and what belongs to them."""
+    """Take the parts that come with a remark or a warning: python_path, the settings and their class."""
     if found.python_path and not draft.is_import:
         remark = f"The app is imported from there, as {found.app}."
         draft.put("project", "python_path", [str(each) for each in found.python_path], remark)

@@ -43,5 +43,5 @@ def choose_class(directory: Path, own: Sequence[Path], others: Iterable[Path]) -
     if len(named) == 1:
         return ChosenClass(chosen, source)
     phrases = ", ".join(phrase(each, named[each]) for each in sorted(named, key=lambda each: each == chosen))
-    note = f"{VARIABLE}: {phrases}; {chosen} is written, change it in [environment] if this host needs another"
+    note = f"{VARIABLE}: {phrases}; {chosen} is written; change it in [environment] if this host needs another"
     return ChosenClass(chosen, source, note)

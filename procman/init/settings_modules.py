@@ -64,7 +64,7 @@ def choose_settings(
     # The one that is written comes last.
     listed = [*(each for each in reversed(named) if each != chosen), *([chosen] if chosen in named else [])]
     phrases = ", ".join(phrase(module, named[module]) for module in listed)
-    note = f"DJANGO_SETTINGS_MODULE: {phrases}; {chosen} is written, change settings if this host needs another"
+    note = f"DJANGO_SETTINGS_MODULE: {phrases}; {chosen} is written; change settings if this host needs another"
     return ChosenSettings(chosen, note, other)
 
 

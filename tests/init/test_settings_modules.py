@@ -52,7 +52,7 @@ def test_every_file_that_names_other_settings_is_reported(tmp_path: Path) -> Non
     assert found.for_development == "s.local"
     assert found.note == (
         "DJANGO_SETTINGS_MODULE: manage.py and site/celery.py name s.local, site/wsgi.py names s.production; "
-        "s.production is written, change settings if this host needs another"
+        "s.production is written; change settings if this host needs another"
     )
 
 
