@@ -6,7 +6,7 @@ kind that is not known here is only loaded.
 
 import importlib
 import os
-from typing import Any, Callable, Dict, List, Tuple
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 if __name__ == "procman.probes.app_backend_script":
     # As a probe, this text comes after those.
@@ -117,5 +117,16 @@ def _ask_redis(backend: Any) -> None:
 
 def _ask_database(backend: Any) -> None:
     engine = importlib.import_module("sqlalchemy").create_engine(backend.url, **backend.engine_options)
-    if engine.dialect.name != "sqlite":  # a connection would create the file
+    if engine.dialect.name == "sqlite":  # a connection would create the file
+        require_file(engine.url.database)
+    else:
         engine.connect().close()
+
+
+def require_file(path: Optional[str]) -> None:
+    """Raise Fault if SQLite could not write to the database `path`, or create it; one in memory needs no file."""
+    if not path or path.startswith((":memory:", "file:")):
+        return
+    _require_directory(os.path.dirname(os.path.abspath(path)))
+    if os.path.exists(path) and not os.access(path, os.W_OK):
+        raise Fault("directory", "this user cannot write to the file %s" % path)

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from procman.probes.app import CHECK_SOURCES
+from procman.probes.app_backend_script import require_file
+from procman.probes.broker_errors_script import Fault
 from procman.probes.runner import read_answer
 from tests.celery_environments import CELERY_5_7, CELERY_REDIS, CeleryEnvironment, environment_of
 from tests.django_projects import make_project
@@ -92,6 +94,21 @@ def test_directory_of_a_result_backend_is_judged_without_a_file_in_it(tmp_path: 
     [*missing, found] = states(environment(CELERY_5_7), tmp_path, *urls)
     assert [each["detail"] for each in missing] == [f"the directory {tmp_path}/none does not exist"] * 2
     assert (found["trouble"], results.stat().st_mtime_ns) == ("", before)
+
+
+@pytest.mark.parametrize("path", [None, "", ":memory:", "results.sqlite"])
+def test_database_of_sqlite_that_can_be_made_is_accepted_and_not_made(
+    path: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    require_file(path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_database_of_sqlite_in_a_missing_directory_is_a_fault(tmp_path: Path) -> None:
+    with pytest.raises(Fault, match=f"the directory {tmp_path}/none does not exist") as caught:
+        require_file(f"{tmp_path}/none/results.sqlite")
+    assert caught.value.trouble == "directory"
 
 
 def test_redis_that_stores_no_result_is_recognised(redis: Redis, tmp_path: Path) -> None:
