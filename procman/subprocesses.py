@@ -28,6 +28,9 @@ CLEAN_ENVIRONMENT = {"PATH": SYSTEM_PATH, "LANG": "C.UTF-8"}
 MAX_BYTES = 8 * 1024**2
 """The limit of the output on each stream: a process that prints more is endless, or attacks procman's memory (S3)."""
 
+QUIET_SECONDS = 0.5
+"""How long the pipes of a process that has ended may be quiet before its output counts as complete."""
+
 PIPE_BYTES = 64 * 1024
 """The capacity of a pipe (pipe(7))."""
 
@@ -72,8 +75,8 @@ def capture(
 ) -> Completed:
     """Run `argv` and return its output; as `user`, with only that user's groups, if one is named.
 
-    A `umask` of -1 is procman's own. After `timeout` seconds or `MAX_BYTES`, it is killed with everything it started,
-    and ProcmanError is raised.
+    A `umask` of -1 is procman's own. This returns when `argv` has ended, even if a process that it started runs on.
+    After `timeout` seconds or `MAX_BYTES`, it is killed with everything it started, and ProcmanError is raised.
     """
     pipe = subprocess.PIPE
     credentials = _credentials(user, group)
@@ -137,7 +140,11 @@ def _converse(process: subprocess.Popen[bytes], stdin: bytes, deadline: float) -
         for descriptor in heard:
             waiting.register(descriptor, selectors.EVENT_READ)
         while waiting.get_map():
-            for key, _ in waiting.select(_left(deadline)):
+            ready = waiting.select(min(_left(deadline), QUIET_SECONDS))
+            if not ready and process.poll() is not None:
+                # Something that it started, and left behind, has the pipes too: a daemon, which may be wanted.
+                break
+            for key, _ in ready:
                 if key.fd in heard:
                     is_over = not _hear(key.fd, heard[key.fd])
                 else:

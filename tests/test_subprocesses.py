@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import signal
 import time
 from pathlib import Path
 
@@ -95,9 +96,13 @@ def test_process_that_prints_too_much_is_killed(tmp_path: Path, stream: int) -> 
     assert MAX_BYTES == 8 * 1024**2
 
 
-@pytest.mark.parametrize(
-    "script", ["sleep 60", "exec >&- 2>&-; sleep 60", "sleep 60 & exit 0", "yes | cat > /dev/null"]
-)
+def test_output_is_complete_although_a_process_that_was_left_behind_has_it_open() -> None:
+    done = run_shell("sleep 60 & echo $!; exit 3", timeout=20)
+    os.kill(int(done.stdout), signal.SIGKILL)
+    assert done.status == 3
+
+
+@pytest.mark.parametrize("script", ["sleep 60", "exec >&- 2>&-; sleep 60", "yes | cat > /dev/null"])
 def test_process_that_exceeds_the_timeout_is_killed(script: str) -> None:
     begun = time.monotonic()
     with pytest.raises(ProcmanError, match=r"did not finish within 0\.5 s and was killed"):
