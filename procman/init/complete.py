@@ -179,10 +179,16 @@ def _asked(draft: Draft, scope: Scope, timeout: float) -> AppFacts | None:
     try:
         return _loaded(draft, directory, virtualenv, timeout)
     except ProcmanError as error:
-        # The message may have the place in the project's code already.
-        last = f" ({error.hint.splitlines()[-1]})" if error.hint and " (at " not in error.message else ""
-        draft.warn(f"cannot load the app: {error.message}{last}")
+        draft.warn(f"cannot load the app: {error.message}{_advice(error)}")
         return _loaded_for_development(draft, directory, virtualenv, timeout)
+
+
+def _advice(error: ProcmanError) -> str:
+    """Return the line of the hint that a note has room for, in parentheses: a remedy, or the place of the error."""
+    lines = error.hint.splitlines() or [""]
+    # The message may have the place in the project's code already.
+    line = lines[-1] if " (at " not in error.message else lines[0] if lines[0].endswith(".") else ""
+    return f" ({line})" if line else ""
 
 
 def _loaded(draft: Draft, directory: Path, virtualenv: Path, timeout: float, **variables: str) -> AppFacts:

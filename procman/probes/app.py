@@ -201,10 +201,11 @@ def ask(
     answer = ask_project(place, app, sources, arguments, timeout=timeout)
     if "error" in answer:
         error = answer["error"]
-        places = "\n".join(map(str, error.get("traceback", ())))
+        remedy = place.remedy_without(str(error["variable"])) if error.get("variable") else ""
         at = f" (at {error['place']})" if error.get("place") else ""
         message = place.secrets.masked(f"{app} cannot be loaded: {error.get('type')}: {error.get('message')}{at}")
-        raise AppError(message, hint=place.secrets.masked(places))
+        hint = "\n".join(filter(None, (remedy, *map(str, error.get("traceback", ())))))
+        raise AppError(message, hint=place.secrets.masked(hint))
     try:
         return _facts(answer, place)
     except (AttributeError, KeyError, TypeError, ValueError) as reason:

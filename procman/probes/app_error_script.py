@@ -25,7 +25,7 @@ def error_facts(error: BaseException) -> Dict[str, Any]:
         chain.append(chain[-1].__cause__)
     error = chain[-1]
     found = {"type": type(error).__name__, "message": message_of(error), "traceback": _places(chain)}
-    return dict(found, place=_own_place(chain))
+    return dict(found, place=_own_place(chain), variable=_missing_variable(error))
 
 
 def message_of(error: BaseException) -> str:
@@ -34,6 +34,13 @@ def message_of(error: BaseException) -> str:
         return str(error)[:LONGEST_MESSAGE]
     except Exception:
         return "(no message: it cannot be shown)"
+
+
+def _missing_variable(error: BaseException) -> str:
+    """Return the name of the variable that the code read from os.environ, if it is not set; empty for other errors."""
+    frames = traceback.extract_tb(error.__traceback__)
+    is_of_os = bool(frames) and frames[-1].filename in ("<frozen os>", os.__file__)
+    return str(error.args[0])[:LONGEST_MESSAGE] if is_of_os and isinstance(error, KeyError) and error.args else ""
 
 
 def _places(chain: Sequence[BaseException]) -> List[str]:
@@ -89,9 +96,10 @@ def _own_frames(chain: Sequence[BaseException]) -> List[traceback.FrameSummary]:
 
 
 def _frames(error: BaseException) -> List[traceback.FrameSummary]:
-    # Frames of Python's importer are no help.
+    # Frames of Python's importer and of this script are no help.
+    others = (importlib.__file__, _frames.__code__.co_filename)
     frames = traceback.extract_tb(error.__traceback__)
-    return [each for each in frames if not each.filename.startswith("<frozen ") and each.filename != importlib.__file__]
+    return [each for each in frames if not each.filename.startswith("<frozen ") and each.filename not in others]
 
 
 def _is_own(path: str) -> bool:

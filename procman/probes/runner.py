@@ -45,6 +45,12 @@ class Place:
             return f"{variable} in [environment] of {self.configuration_file}"
         return f"the variable {variable}"
 
+    def remedy_without(self, variable: str) -> str:
+        """Return what to do if the project's code needs `variable` and it is not set."""
+        if self.environment_file:
+            return f"Set {variable} in {self.environment_file}."
+        return f"Set {variable} in a file, and name that in environment_file of [project]."
+
     def origin_found(self, found: Mapping[str, Any]) -> str:
         """Return where a value is set, from the answer of broker_origin_script.py, as an administrator can open it."""
         variable = found.get("variable")

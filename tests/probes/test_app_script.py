@@ -267,7 +267,17 @@ def test_missing_module_is_located_where_it_is_named(
     make_project(tmp_path, 'INSTALLED_APPS = [\n    "shop_search.apps.Search",\n]')
     error = answer(python, tmp_path, "site1", **variables)["error"]
     assert error["place"].removeprefix(str(tmp_path)) == place
-    assert not [each for each in error["traceback"] if "importlib/__init__.py" in each]
+    assert not [each for each in error["traceback"] if "importlib/__init__.py" in each or "<stdin>" in each]
+
+
+@pytest.mark.parametrize(
+    ("settings", "variable"),
+    [("import os\nSECRET_KEY = os.environ['SHOP_KEY']", "SHOP_KEY"), ("SECRET_KEY = {}['SHOP_KEY']", "")],
+)
+def test_variable_that_is_not_set_is_named(python: Path, tmp_path: Path, settings: str, variable: str) -> None:
+    make_project(tmp_path, settings)
+    error = answer(python, tmp_path, "site1")["error"]
+    assert (error["message"], error["variable"]) == ("'SHOP_KEY'", variable)
 
 
 def test_error_of_the_tasks_is_an_error_of_the_app(python: Path, tmp_path: Path) -> None:
