@@ -203,7 +203,8 @@ def _is_found(path: Path | None) -> bool:
     from procman.lookup import is_meant_by_default
 
     here = working_directory(os.environ)
-    return path is not None and (path.absolute() == here / FILE or is_meant_by_default(path, os.environ, here))
+    # Not path.absolute(), which follows the links of the working directory.
+    return path is not None and (here / path == here / FILE or is_meant_by_default(here / path, os.environ, here))
 
 
 def _by_hand(report: command.InitReport) -> Iterator[str]:

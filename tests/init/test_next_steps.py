@@ -76,6 +76,14 @@ def test_last_lines_are_the_commands_to_type_next(
     assert lines[-len(expected) :] == expected
 
 
+def test_a_file_reached_by_a_link_needs_no_option(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "releases").mkdir()
+    (tmp_path / "current").symlink_to("releases")
+    monkeypatch.setenv("PWD", str(tmp_path / "current"))
+    lines = last_lines(tmp_path / "current", monkeypatch, InitReport((project("procman.toml"),), Scope.USER), 0)
+    assert lines[-3:] == [f"procman {each}" for each in CHECKS]
+
+
 def test_programs_that_the_install_adopts_are_counted_and_the_others_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
