@@ -19,7 +19,7 @@ from procman.install.state.lock import hold_lock
 from procman.install.state.manifest import Manifest
 from procman.launch import reload_of
 from procman.lookup import Installed, installed_project
-from procman.model import InstalledProgram, ProgramState, State
+from procman.model import InstalledProgram, Kind, ProgramState, State
 from procman.program_names import resolve
 from procman.project import Launch
 from procman.subprocesses import capture
@@ -62,7 +62,7 @@ def _meant(
     programs = resolve(manifest.project, manifest.programs, names)
     able = [program for program in programs if program.can_reload]
     if names and len(able) < len(programs):
-        raise _cannot_reload([program.name for program in programs if not program.can_reload])
+        raise _cannot_reload([program for program in programs if not program.can_reload])
     if not able:
         raise ProcmanError(
             "no program has reload_signal or reload_command, so none can reload",
@@ -123,11 +123,14 @@ def _end(
         time.sleep(min(PAUSE_SECONDS, left))
 
 
-def _cannot_reload(names: Sequence[str]) -> ProcmanError:
+def _cannot_reload(programs: Sequence[InstalledProgram]) -> ProcmanError:
+    celerys, names = [each.name for each in programs if each.kind is not Kind.COMMAND], [each.name for each in programs]
+    restart = f"A graceful restart: procman restart {' '.join(names)}"
+    if celerys:
+        return ProcmanError(f"{', '.join(celerys)} cannot reload: only a [command.NAME] can", hint=restart)
     return ProcmanError(
         f"{', '.join(names)} cannot reload: neither reload_signal nor reload_command is set",
-        hint=f"Set one of them if the command supports it, and run `procman install`. "
-        f"A graceful restart: procman restart {' '.join(names)}",
+        hint=f"Set one of them if the command supports it, and run `procman install`. {restart}",
     )
 
 

@@ -27,6 +27,8 @@ autostart = false
 reload_signal = "HUP"
 [command.other]
 argv = ["sleep", "1000"]
+[beat]
+autostart = false
 """
 
 REFUSE = """
@@ -90,6 +92,9 @@ def test_commands_reload_by_signal_or_command_in_the_same_process(product: Produ
     assert (cannot.returncode, cannot.stdout) == (1, "")
     assert "catmaid-other cannot reload: neither reload_signal nor reload_command is set" in cannot.stderr
     assert "procman restart catmaid-other" in cannot.stderr
+    beat = product.procman("reload", "asks", "other", "beat", check=False).stderr
+    assert "catmaid-celery-beat cannot reload: only a [command.NAME] can" in beat
+    assert "procman restart catmaid-other catmaid-celery-beat" in beat
     stopped = product.procman("reload", "stopped", check=False)
     assert stopped.returncode == 1
     assert "catmaid-stopped: cannot be reloaded, because it is STOPPED" in stopped.stderr
