@@ -9,12 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from procman.backends import backend_named
 from procman.config.directories import directories_for
 from procman.config.find_file import Located, files_for_host, find, locate, usable
 from procman.config.peek_identity import read_identity
 from procman.config.read_file import STANDARD_INPUT
-from procman.config.trust import require_trust, require_trusted_way
 from procman.errors import ConfigurationError, ProcmanError
 from procman.install.plan.drift import is_as_installed
 from procman.install.safe_fs.file_info import PathError
@@ -92,6 +90,7 @@ def configured(chosen: Chosen, text: str | None = None) -> Project:
     """
     # Imported only here: `status` should not wait for the import of the loader.
     from procman.config.load import load
+    from procman.config.trust_project import require_trusted_templates, require_trusted_uses
 
     if text is None:
         project = load(_to_load(chosen), chosen.environment)
@@ -99,8 +98,8 @@ def configured(chosen: Chosen, text: str | None = None) -> Project:
         project = load(STANDARD_INPUT, chosen.environment, text, directory=chosen.directory)
         project = replace(project, configuration_text=text)
     if project.templates:
-        trust_templates(project.templates, chosen.environment)
-    _trust_what_root_uses(project, chosen.environment)
+        require_trusted_templates(project.templates, chosen.environment)
+    require_trusted_uses(project, chosen.environment)
     return project
 
 
@@ -132,27 +131,6 @@ def is_meant_by_default(path: Path, environment: Mapping[str, str], directory: P
         return _to_load(Chosen(None, None, environment, directory)) == path
     except ProcmanError:
         return False
-
-
-def trust_templates(directory: Path, environment: Mapping[str, str]) -> None:
-    """Raise ConfigurationError if this is root and others can modify the templates, which decide what root runs."""
-    for path in (directory, *sorted(directory.rglob("*"))):
-        require_trust(path, environment)
-
-
-def _trust_what_root_uses(project: Project, environment: Mapping[str, str]) -> None:
-    """Raise ConfigurationError if `project` makes root run or read files that other users can modify (S3)."""
-    command = project.health.procman
-    # A missing command is reported by the checks. The command of on_event runs as a user who can modify it.
-    if command and command.exists():
-        require_trust(command, environment)
-    if project.scope is Scope.USER or not backend_named(project.backend).environment_file_read_by_root:
-        return
-    files = (getattr(program.options, "environment_file", None) for program in project.programs)
-    for file in filter(None, {project.environment_file, *files}):
-        # The process manager reads it and passes the content to the program.
-        if file.parent.exists():
-            require_trusted_way(file, environment)
 
 
 def installed(chosen: Chosen, *, formerly: bool = False, acts: bool = False, partly: bool = False) -> Installed:

@@ -10,8 +10,8 @@ import click
 from procman.agent import LAUNCHER
 from procman.cli.safe_streams import echo_lines, ignore_lost_output
 from procman.cli.selection import Selection
+from procman.config.trust_project import require_trusted_templates
 from procman.deploy import render as command
-from procman.lookup import trust_templates
 from procman.project import RenderedFile
 
 
@@ -42,7 +42,7 @@ def render(selection: Selection, output: Path | None, templates: Path | None) ->
       procman render --config -
     """
     if templates:
-        trust_templates(templates.absolute(), os.environ)
+        require_trusted_templates(templates.absolute(), os.environ)
     rendering = command.render(selection.configured(standard_input=True), templates)
     if output:
         ignore_lost_output()

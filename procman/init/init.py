@@ -18,7 +18,7 @@ from procman.init.dotenv_file import ask_with_dotenv
 from procman.init.draft import Discovery, Draft, keys_of
 from procman.init.environment_file import path_beside
 from procman.init.health_key import set_watcher
-from procman.init.importing.existing import Existing
+from procman.init.importing.existing import Existing, Remark
 from procman.init.importing.formats import read_sources
 from procman.init.importing.names import free_project_name
 from procman.init.importing.refused import take_out_refused
@@ -111,25 +111,22 @@ def init(
     is_for_host = os.geteuid() == 0 or user is not None or (chosen and not belongs_to(chosen, os.geteuid()))
     scope = scope or (Scope.SYSTEM if is_for_host else Scope.USER)
     options["scope"] = scope.value
-    request = _Request(
-        working_directory(environment) / directory,
-        output,
-        in_default_place,
-        options,
-        scope,
-        environment,
-        root,
-        timeout,
-        chosen,
-    )
+    top = working_directory(environment) / directory
+    request = _Request(top, output, in_default_place, options, scope, environment, root, timeout, chosen)
+    projects, remarks = _projects(request)
+    return InitReport(tuple(projects), scope, tuple(joined(remarks)), _left_out(chosen, projects))
+
+
+def _projects(request: _Request) -> tuple[list[NewProject], list[Remark]]:
+    """Return the new projects, and the remarks on what they import."""
     projects: list[NewProject] = []
     drafts: list[Draft] = []
-    for programs in chosen.projects if chosen else ((),):
+    for programs in request.chosen.projects if request.chosen else ((),):
         draft = _begun(request, programs, [each.text("project", "name") or "" for each in drafts])
         projects.append(_completed(request, draft, programs, drafts))
         drafts.append(draft)
-    remarks = [*(chosen.remarks if chosen else ()), *(each for draft in drafts for each in draft.import_remarks)]
-    return InitReport(tuple(projects), scope, tuple(joined(remarks)), _left_out(chosen, projects))
+    imported = [each for draft in drafts for each in draft.import_remarks]
+    return projects, [*(request.chosen.remarks if request.chosen else ()), *imported]
 
 
 def _left_out(chosen: Selection | None, projects: Sequence[NewProject]) -> tuple[Existing, ...]:

@@ -73,21 +73,23 @@ def find_project(top: Path, environment: Mapping[str, str], app: str | None = No
     settings = _settings(places, directory, module, environment.get("DJANGO_SETTINGS_MODULE"))
     if settings.note:
         remarks["settings"] = settings.note
-    if not places.is_complete:
-        part = f"(only a part of {top} was searched, because it is large)"
-        doubts = {what: f"{doubt} {part}" for what, doubt in doubts.items()}
     return FoundProject(
         directory,
         settings.module,
         module.name if module else None,
         virtualenv,
-        doubts,
+        doubts if places.is_complete else _of_a_part(top, doubts),
         module.python_path if module else (),
         remarks,
         settings.for_development,
         tuple(_warnings(virtualenv)),
         _settings_class(places, directory, module),
     )
+
+
+def _of_a_part(top: Path, doubts: Mapping[str, str]) -> dict[str, str]:
+    part = f"(only a part of {top} was searched, because it is large)"
+    return {what: f"{doubt} {part}" for what, doubt in doubts.items()}
 
 
 def _warnings(virtualenv: Path | None) -> Iterator[str]:

@@ -102,7 +102,7 @@ def test_commands_reload_by_signal_or_command_in_the_same_process(product: Produ
 
     # A new signal is in no file of supervisord's, so it restarts nothing, and counts at once.
     text = product.configuration.read_text()
-    product.configuration.write_text(text.replace("/counted' HUP", "/counted' HUP").replace('"HUP"', '"USR1"'))
+    product.configuration.write_text(text.replace('"HUP"', '"USR1"'))
     product.procman("install")
     assert pids(product) == before
     assert "would be ended by USR1" in product.procman("reload", "counts", check=False).stderr

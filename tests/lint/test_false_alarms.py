@@ -7,16 +7,13 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from supervisor.options import ServerOptions
 
-from procman.lint.inputs import Finding
-from procman.lint.lint import lint
 from procman.model import Level
-from tests.lint.valid_files import VALID_SECTION, VALID_UNIT
+from tests.lint.valid_files import VALID_SECTION, VALID_UNIT, codes, judged
 
 TRAPS = """\
 #!/bin/bash
@@ -26,16 +23,6 @@ trap drain TERM
 child=$!
 wait "$child"
 """
-
-
-def judged(directory: Path, text: str, name: str = "site.conf") -> list[Finding]:
-    file = directory / name
-    file.write_text(text)
-    return list(lint([file]).findings)
-
-
-def codes(found: Sequence[Finding]) -> list[str]:
-    return [each.code for each in found]
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,10 @@ from pathlib import Path
 import pytest
 
 from procman.errors import ConfigurationError
-from procman.lint.inputs import Finding
 from procman.lint.lint import lint
 from procman.lint.registry import LINT
 from procman.model import Level
-from tests.lint.valid_files import VALID_SECTION, VALID_UNIT
+from tests.lint.valid_files import VALID_SECTION, VALID_UNIT, codes, judged
 
 UNITS = Path(__file__).parent.parent.parent / "units"
 
@@ -36,23 +35,13 @@ priority=1000
 """
 
 
-def found_in(tmp_path: Path, text: str, name: str = "celery.conf") -> list[Finding]:
-    file = tmp_path / name
-    file.write_text(text)
-    return list(lint([file]).findings)
-
-
-def codes(found: list[Finding]) -> list[str]:
-    return [each.code for each in found]
-
-
 @pytest.mark.parametrize(("text", "name"), [(VALID_SECTION, "site.conf"), (VALID_UNIT, "site.service")])
 def test_valid_file_has_no_findings(tmp_path: Path, text: str, name: str) -> None:
-    assert found_in(tmp_path, text, name) == []
+    assert judged(tmp_path, text, name) == []
 
 
 def test_celerys_own_example_loses_running_tasks_by_one_option(tmp_path: Path) -> None:
-    found = found_in(tmp_path, SHIPPED_WITH_CELERY)
+    found = judged(tmp_path, SHIPPED_WITH_CELERY)
     [worst] = [each for each in found if each.level is Level.CRITICAL]
     assert (worst.code, worst.line, worst.option) == ("PM901", 15, "stopasgroup")
     assert "their running tasks are lost" in worst.why
@@ -91,7 +80,7 @@ def test_one_fault_in_a_section_is_one_finding(tmp_path: Path, change: tuple[str
     text = VALID_SECTION.replace(*change)
     if change[1].startswith("/bin/sh"):
         text = text.replace("-l info", "-l info'")
-    found = {each.code: each for each in found_in(tmp_path, text)}
+    found = {each.code: each for each in judged(tmp_path, text)}
     assert set(found) == {code}
     assert (found[code].line, found[code].program) == (line, "program:site-worker")
     assert "hunter22" not in str(found)
@@ -122,7 +111,7 @@ def test_one_fault_in_a_unit_is_one_finding(tmp_path: Path, change: tuple[str, s
     text = VALID_UNIT.replace(*change)
     if change[1].startswith("/bin/sh"):
         text = text.replace("-l info", "-l info'")
-    found = {each.code: each for each in found_in(tmp_path, text, "site.service")}
+    found = {each.code: each for each in judged(tmp_path, text, "site.service")}
     assert set(found) == {code}
     assert (found[code].line, found[code].program) == (line, "site.service")
     assert "hunter22" not in str(found)
@@ -130,20 +119,20 @@ def test_one_fault_in_a_unit_is_one_finding(tmp_path: Path, change: tuple[str, s
 
 def test_unit_without_a_pause_between_starts_is_a_finding(tmp_path: Path) -> None:
     text = VALID_UNIT.replace("RestartSec=5\n", "").replace("StartLimitIntervalSec=0", "")
-    assert codes(found_in(tmp_path, text, "site.service")) == ["PM908"]
+    assert codes(judged(tmp_path, text, "site.service")) == ["PM908"]
 
 
 @pytest.mark.parametrize(("mode", "words"), [("mixed", "are killed"), ("process", "orphan"), ("control-group", "")])
 def test_consequence_of_a_shell_in_a_unit_depends_on_the_kill_mode(tmp_path: Path, mode: str, words: str) -> None:
     text = VALID_UNIT.replace("/opt/env/bin/celery -A site worker -l info", "/bin/sh -c 'celery -A site beat'")
-    found = found_in(tmp_path, text.replace("KillMode=mixed", f"KillMode={mode}"), "site.service")
+    found = judged(tmp_path, text.replace("KillMode=mixed", f"KillMode={mode}"), "site.service")
     shells = [each for each in found if each.code == "PM905"]
     assert len(shells) == bool(words)
     assert all(words in each.why for each in shells)
 
 
 def test_drop_in_is_not_judged_by_missing_settings(tmp_path: Path) -> None:
-    assert found_in(tmp_path, "[Service]\nTimeoutStopSec=630\n", "override.conf") == []
+    assert judged(tmp_path, "[Service]\nTimeoutStopSec=630\n", "override.conf") == []
 
 
 @pytest.mark.parametrize(
@@ -153,7 +142,7 @@ def test_start_script_is_read(tmp_path: Path, last: str, expected: list[str]) ->
     script = tmp_path / "start-celery"
     script.write_text(f"#!/bin/bash\nset -e\ncd /opt/site\nsource env/bin/activate\n{last} -l info\n")
     text = VALID_SECTION.replace("/opt/env/bin/celery -A site worker -l info", str(script))
-    found = found_in(tmp_path, text)
+    found = judged(tmp_path, text)
     assert codes(found) == expected
     assert [each.level for each in found] == [Level.CRITICAL] * len(expected)
 
@@ -166,8 +155,8 @@ def test_arguments_of_a_start_script_are_judged_as_those_of_celery(tmp_path: Pat
         "stopwaitsecs", "stopsignal=KILL\nstopwaitsecs"
     )
     behind = direct.replace("/opt/env/bin/celery", str(script))
-    assert codes(found_in(tmp_path, behind)) == codes(found_in(tmp_path, direct))
-    assert "PM904" in codes(found_in(tmp_path, behind))
+    assert codes(judged(tmp_path, behind)) == codes(judged(tmp_path, direct))
+    assert "PM904" in codes(judged(tmp_path, behind))
 
 
 def test_secret_in_a_private_file_that_a_start_script_reads_is_accepted(tmp_path: Path) -> None:
@@ -176,7 +165,7 @@ def test_secret_in_a_private_file_that_a_start_script_reads_is_accepted(tmp_path
     script = tmp_path / "start-celery"
     script.write_text(f"#!/bin/sh\n. {tmp_path}/env\nexec celery -A site worker -l info\n")
     text = VALID_SECTION.replace("/opt/env/bin/celery -A site worker -l info", str(script))
-    assert found_in(tmp_path, text) == []
+    assert judged(tmp_path, text) == []
 
 
 def test_secret_in_a_world_readable_start_script_is_critical(tmp_path: Path) -> None:
@@ -185,16 +174,16 @@ def test_secret_in_a_world_readable_start_script_is_critical(tmp_path: Path) -> 
         "#!/bin/sh\nexport BROKER_URL=amqp://me:hunter22@localhost//\nexec celery -A site worker -l info\n"
     )
     text = VALID_SECTION.replace("/opt/env/bin/celery -A site worker -l info", str(script))
-    [found] = found_in(tmp_path, text)
+    [found] = judged(tmp_path, text)
     assert (found.code, found.level) == ("PM922", Level.CRITICAL)
     assert "hunter22" not in str(found)
     script.chmod(0o750)
-    assert found_in(tmp_path, text) == []
+    assert judged(tmp_path, text) == []
 
 
 def test_unreadable_start_script_is_a_warning(tmp_path: Path) -> None:
     text = VALID_SECTION.replace("/opt/env/bin/celery -A site worker -l info", "/opt/no/start-celery.sh")
-    [found] = found_in(tmp_path, text)
+    [found] = judged(tmp_path, text)
     assert (found.code, found.level) == ("PM905", Level.WARNING)
     assert "cannot be read" in found.why
 
@@ -202,7 +191,7 @@ def test_unreadable_start_script_is_a_warning(tmp_path: Path) -> None:
 def test_start_script_that_is_a_pipe_does_not_block(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "start-celery.sh")
     text = VALID_SECTION.replace("/opt/env/bin/celery -A site worker -l info", str(tmp_path / "start-celery.sh"))
-    assert codes(found_in(tmp_path, text)) == ["PM905"]
+    assert codes(judged(tmp_path, text)) == ["PM905"]
 
 
 @pytest.mark.root("only root can give a directory away")
@@ -217,9 +206,9 @@ def test_log_in_a_directory_of_the_user_is_critical(tmp_path: Path, text: str, n
     logs = tmp_path / "logs"
     logs.mkdir()
     text = text.replace("DIRECTORY", str(logs))
-    assert found_in(tmp_path, text, name) == []
+    assert judged(tmp_path, text, name) == []
     os.chown(logs, 65534, 65534)
-    [found] = found_in(tmp_path, text, name)
+    [found] = judged(tmp_path, text, name)
     assert (found.code, found.level) == ("PM924", Level.CRITICAL)
 
 
@@ -235,9 +224,9 @@ def test_world_readable_environment_file_is_a_finding(tmp_path: Path) -> None:
     secrets = tmp_path / "celery.env"
     secrets.write_text("CELERY_BROKER_URL=amqp://me:hunter22@localhost//\n")
     text = f"{VALID_UNIT}EnvironmentFile=-{secrets}\n"
-    assert codes(found_in(tmp_path, text, "site.service")) == ["PM923"]
+    assert codes(judged(tmp_path, text, "site.service")) == ["PM923"]
     secrets.chmod(0o600)
-    assert found_in(tmp_path, text, "site.service") == []
+    assert judged(tmp_path, text, "site.service") == []
 
 
 @pytest.mark.parametrize(
@@ -251,24 +240,24 @@ def test_world_readable_environment_file_is_a_finding(tmp_path: Path) -> None:
     ],
 )
 def test_unprotected_access_to_supervisord_is_a_finding(tmp_path: Path, text: str, level: Level | None) -> None:
-    assert [(each.code, each.level) for each in found_in(tmp_path, text)] == ([("PM926", level)] if level else [])
+    assert [(each.code, each.level) for each in judged(tmp_path, text)] == ([("PM926", level)] if level else [])
 
 
 def test_group_hides_the_names_of_its_programs(tmp_path: Path) -> None:
-    found = found_in(tmp_path, f"{VALID_SECTION}\n[group:site]\nprograms=site-worker,web\n")
+    found = judged(tmp_path, f"{VALID_SECTION}\n[group:site]\nprograms=site-worker,web\n")
     assert [(each.code, each.line) for each in found] == [("PM944", 13)]
-    assert found_in(tmp_path, f"{VALID_SECTION}\n[group:site]\nprograms=web\n") == []
+    assert judged(tmp_path, f"{VALID_SECTION}\n[group:site]\nprograms=web\n") == []
 
 
 def test_program_without_celery_is_judged_only_by_its_secrets(tmp_path: Path) -> None:
     text = "[program:web]\ncommand=/usr/bin/web --password=hunter22\nstopasgroup=true\n"
-    assert codes(found_in(tmp_path, text)) == ["PM921"]
+    assert codes(judged(tmp_path, text)) == ["PM921"]
 
 
 def test_file_that_supervisord_cannot_read_is_critical(tmp_path: Path) -> None:
-    [found] = found_in(tmp_path, "[program:a\ncommand=b\n")
+    [found] = judged(tmp_path, "[program:a\ncommand=b\n")
     assert (found.code, found.level, found.line) == ("PM940", Level.CRITICAL, 1)
-    [found] = found_in(tmp_path, "[program:a]\ncommand=b\nPASSWORD hunter2\n")
+    [found] = judged(tmp_path, "[program:a]\ncommand=b\nPASSWORD hunter2\n")
     assert (found.line, found.why) == (
         3,
         "supervisord cannot read the file and would not start: this line is neither a [section] nor NAME=VALUE",

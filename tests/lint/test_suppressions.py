@@ -6,20 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from procman.lint.inputs import Finding
-from procman.lint.lint import lint
 from procman.model import Level
-from tests.lint.valid_files import VALID_SECTION, VALID_UNIT
+from tests.lint.valid_files import VALID_SECTION, VALID_UNIT, judged
 
 IGNORE = "procman: ignore PM902 because no task takes longer"
 SHORT = VALID_SECTION.replace("stopwaitsecs=900", "stopwaitsecs=20")
 OTHER = SHORT.replace("site-worker", "other").replace("-l info", "-n other@%%h")
-
-
-def judged(directory: Path, text: str, name: str = "site.conf") -> list[Finding]:
-    file = directory / name
-    file.write_text(text)
-    return list(lint([file]).findings)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,12 @@
-"""A section of supervisord and a unit of systemd without findings, which tests break."""
+"""A section of supervisord and a unit of systemd without findings, which tests break, and the lint of one file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from procman.lint.inputs import Finding
+from procman.lint.lint import lint
 
 VALID_SECTION = """\
 [program:site-worker]
@@ -25,3 +33,14 @@ TimeoutStopSec=15min
 Restart=always
 RestartSec=5
 """
+
+
+def judged(directory: Path, text: str, name: str = "site.conf") -> list[Finding]:
+    """Return the findings of a lint of one file."""
+    file = directory / name
+    file.write_text(text)
+    return list(lint([file]).findings)
+
+
+def codes(found: Sequence[Finding]) -> list[str]:
+    return [each.code for each in found]
