@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,9 @@ RELOADED = (
 )
 """The settings of a service that systemd reads only at the next start, stop or exit, and its process never sees: a
 daemon-reload applies them (tried with systemd 252; RestartSteps= and RestartMaxDelaySec= are known from 254 on)."""
+
+NUMBER = re.compile(rb"(?:export |Environment=)PROCMAN_INSTANCE=([0-9]+)")
+"""The line of a start script or unit with the number of the instance."""
 
 
 class Disk(Protocol):
@@ -75,9 +79,15 @@ class Change:
     def _lines_for_the_process(self, content: bytes) -> list[bytes]:
         # The first line of a script is not a comment: it names the interpreter.
         lines = [line for line in content.splitlines() if line[:1] not in (b"#", b";") or line[:2] == b"#!"]
+        lines = [line for line in lines if not self._has_usual_number(line)]
         if self.path.suffix != ".service":
             return lines
         return [line for line in lines if line.partition(b"=")[0] not in RELOADED]
+
+    def _has_usual_number(self, line: bytes) -> bool:
+        """Return whether `line` only adds the number that the name has, or 1: an earlier procman left it out."""
+        found = NUMBER.fullmatch(line)
+        return found is not None and (found[1] == b"1" or self.path.stem.endswith(f"-{found[1].decode()}"))
 
 
 @dataclass(frozen=True)

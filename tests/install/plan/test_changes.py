@@ -87,3 +87,15 @@ def test_only_a_service_has_lines_that_a_reload_applies() -> None:
 
 def test_unchanged_file_is_no_change() -> None:
     assert not change("/etc/systemd/system/a.service", UNIT, UNIT).needs_no_restart
+
+
+@pytest.mark.parametrize(
+    ("name", "number", "restarts"), [("web", 1, False), ("web-2", 2, False), ("web", 0, True), ("web-2", 3, True)]
+)
+@pytest.mark.parametrize("line", ["export PROCMAN_INSTANCE={}\n", "Environment=PROCMAN_INSTANCE={}\n"])
+def test_number_that_an_earlier_procman_left_out_restarts_nothing(
+    name: str, number: int, restarts: bool, line: str
+) -> None:
+    path = f"/etc/{name}" + (".sh" if "export" in line else ".service")
+    assert change(path, UNIT, UNIT + line.format(number)).needs_no_restart is not restarts
+    assert change(path, UNIT + line.format(number), UNIT).needs_no_restart is not restarts
