@@ -157,8 +157,8 @@ def _environment(project: Project, program: Program) -> dict[str, str]:
 
 def _needs_its_number(command: Command, program: Program) -> bool:
     """Return whether the launcher would not know the number: it sets 1, so that the start scripts of an earlier
-    procman stay as they are."""
-    return command.instances > 1 or command.number != 1 or not program.launcher
+    procman stay as they are. systemd runs a reload command without it."""
+    return command.instances > 1 or command.number != 1 or not program.launcher or bool(command.reload_command)
 
 
 def _launcher_environment(project: Project, program: Program) -> dict[str, str]:

@@ -143,6 +143,11 @@ def test_command_may_have_its_own_user_directory_environment_file_and_number(tmp
     assert [program.name for program in project.programs] == ["catmaid-web-0", "catmaid-web-1"]
 
 
+def test_reload_command_that_systemd_runs_without_the_launcher_has_the_number(tmp_path: Path) -> None:
+    (launch,) = launches(read_rest(tmp_path, "[command.web]\nargv = ['x']\nreload_command = ['y']")).values()
+    assert launch.environment["PROCMAN_INSTANCE"] == "1"
+
+
 def test_unset_keys_set_no_variables(tmp_path: Path) -> None:
     (launch,) = launches(read_rest(tmp_path, "[worker.celery]")).values()
     assert "DJANGO_SETTINGS_MODULE" not in launch.environment
