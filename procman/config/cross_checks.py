@@ -149,7 +149,8 @@ def _check_first_words(document: Document, project: Project) -> None:
 
 def _check_logs(document: Document, project: Project) -> None:
     """Note each file that two programs would write to, or one program as two files."""
-    owners = {project.directories.logs / f"{each.name}.log": each.name for each in project.programs}
+    names = [*(each.name for each in project.programs), f"{project.name}-health"]
+    owners = {project.directories.logs / f"{name}.log": name for name in names}
     reported: set[str] = set()
     for program in project.programs:
         for name in ("stdout", "stderr") if isinstance(program.options, Command) else ():

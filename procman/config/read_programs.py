@@ -11,7 +11,7 @@ from typing import Any
 from procman.celery_cli import write
 from procman.config import keys
 from procman.config.document import Document, Table, did_you_mean
-from procman.config.instances import instances, placeholder_problem, with_number
+from procman.config.instances import PLACEHOLDER, instances, placeholder_problem, with_number
 from procman.config.keys import Key
 from procman.config.read_environment import read_environment
 from procman.config.read_file import NAME_PATTERN
@@ -150,6 +150,14 @@ class _Reader:
         for name, text in texts:
             if problem := placeholder_problem(text):
                 self.document.add_problem(f"{where}.{name}", problem)
+        same = [(name, str(values[name])) for name in ("directory", "environment_file")]
+        same += [("wrapper", word) for word in values["wrapper"]]
+        for name, text in same:
+            if PLACEHOLDER.search(text):
+                problem = (
+                    "{instance} is not replaced here, only in argv, reload_command, stdout, stderr and environment"
+                )
+                self.document.add_problem(self.document.setting(where, name), problem)
 
     def _check_words(self, values: Mapping[str, Any], where: str, kind: str) -> None:
         arguments = values.get("extra_arguments", ())

@@ -54,6 +54,12 @@ def test_placeholder_that_would_reach_the_command_is_refused(tmp_path: Path, wor
     assert "command.web.environment.PORT: " in found
 
 
+@pytest.mark.parametrize("line", ["directory = '/srv/{}'", "environment_file = '/etc/{}.env'", "wrapper = ['w', '{}']"])
+def test_placeholder_in_a_key_that_all_instances_share_is_refused(tmp_path: Path, line: str) -> None:
+    [found] = problems_with(tmp_path, WEB + line.format("{instance:02}"))
+    assert f"command.web.{line.split()[0]}: {{instance}} is not replaced here, only in argv," in found
+
+
 def test_a_worker_may_have_any_text_in_its_environment(tmp_path: Path) -> None:
     [worker] = read_rest(tmp_path, "[worker.a.environment]\nX = '{instance} %(process_num)d'").programs
     assert worker.environment["X"] == "{instance} %(process_num)d"
@@ -70,6 +76,7 @@ def test_a_worker_may_have_any_text_in_its_environment(tmp_path: Path) -> None:
         ("stdout = '/dev/null'", "stdout", "a device cannot be rotated"),
         ("stderr = '/var/log/my web.log'", "stderr", "use only letters, digits, '.', '_' and '-'"),
         ("stderr = '/var/log/web.log'\ninstances = 2", "stderr", "catmaid-web-1 writes to it too"),
+        ("stderr = '/var/log/catmaid/catmaid-health.log'", "stderr", "catmaid-health writes to it too"),
         ("reload_command = ['a=b']", "reload_command", "the first word contains =: env(1), which runs it,"),
         ("launcher = false\nwrapper = ['-x']", "wrapper", "the first word starts with -: env(1)"),
         ("reload_command = ['x', '--password=S3cr3tXyz']", "reload_command", "it contains a password"),
