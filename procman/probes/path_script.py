@@ -104,14 +104,19 @@ def look_below(path: str) -> Dict[str, Any]:
             for entry in () if is_shared else itertools.islice(entries, MOST_ENTRIES):
                 found = entry.stat(follow_symlinks=False)
                 if stat.S_ISREG(found.st_mode) and found.st_uid == os.geteuid():
-                    files.append(entry.name)
+                    files.append(_shown(entry.name))
                 elif stat.S_ISDIR(found.st_mode) and entry.name not in NEVER_FOR_TASKS:
                     count += 1
                     if not os.access(entry.path, os.W_OK | os.X_OK):
-                        closed.append((entry.name, _user_name(found.st_uid)))
+                        closed.append((_shown(entry.name), _user_name(found.st_uid)))
     except OSError:
         pass  # `look` reports a path that cannot be read
     return {"directories": count, "unwritable": sorted(closed)[:MOST_NAMES], "files": sorted(files)[:MOST_NAMES]}
+
+
+def _shown(name: str) -> str:
+    # A name need not be UTF-8, which the answer has to be.
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def _user_name(uid: int) -> str:

@@ -50,6 +50,11 @@ def test_subcommands_of_celery_are_those_of_packages_too(python: Path, tmp_path:
     assert ask(python, subcommands=["flower", "worker"])["unknown"] == ["flower"]
 
 
+def test_name_below_a_directory_need_not_be_utf8(python: Path, tmp_path: Path) -> None:
+    os.close(os.open(os.fsencode(tmp_path) + b"/caf\xe9.jpg", os.O_CREAT))
+    assert ask(python, below=[str(tmp_path)])["below"][str(tmp_path)]["files"] == ["caf\\xe9.jpg"]
+
+
 def test_paths_on_each_python(python: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     (tmp_path / "file").chmod(0o640)
