@@ -6,12 +6,15 @@ import os
 import re
 from collections import deque
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 from procman.init.virtualenvs import is_environment
 
 DEEPEST = 5
 MOST_ENTRIES = 200_000
+MOST_IN_DIRECTORY = 10_000
+"""Entries of one directory that are looked at: one with more has uploads or caches, and no code."""
 LARGEST_SOURCE = 262_144
 SKIPPED = {"node_modules", "site-packages", "__pycache__", "proc", "sys"}
 OF_VIRTUALENV = {"bin", "conda-meta", "etc", "include", "lib", "lib64", "libexec", "pkgs", "sbin", "share"}
@@ -44,7 +47,7 @@ class Places:
     named: tuple[Path, ...] = ()
     """The file of the module that was asked for, once for each directory to import it from."""
     is_complete: bool = True
-    """False if the search ended early, at `MOST_ENTRIES`."""
+    """False if the search ended early, at `MOST_ENTRIES`, or left out a part of a directory."""
 
 
 @dataclass
@@ -92,11 +95,12 @@ def look_below(top: Path, module: str | None = None) -> Places:
     `module` is the dotted name of a module to look for.
     """
     found = _Found()
-    waiting, seen = deque([(top, 0)]), 0
+    waiting, seen, is_complete = deque([(top, 0)]), 0, True
     while waiting and seen < MOST_ENTRIES:
         directory, depth = waiting.popleft()
         entries = entries_of(directory)
         seen += len(entries)
+        is_complete = is_complete and len(entries) < MOST_IN_DIRECTORY
         names = {entry.name for entry in entries}
         if names & {"pyvenv.cfg", "conda-meta"}:
             found.virtualenvs.append(directory)
@@ -110,7 +114,7 @@ def look_below(top: Path, module: str | None = None) -> Places:
             path = directory / entry.name
             if not found.add(path) and depth < DEEPEST and entry.name not in SKIPPED and _leads_on(entry):
                 waiting.append((path, depth + 1))
-    return found.places(is_complete=not waiting)
+    return found.places(is_complete=is_complete and not waiting)
 
 
 def _files_of(directory: Path, module: str, names: set[str]) -> list[Path]:
@@ -123,10 +127,10 @@ def _files_of(directory: Path, module: str, names: set[str]) -> list[Path]:
 
 
 def entries_of(directory: Path) -> list[os.DirEntry[str]]:
-    """Return the entries of `directory`, by name; none if it cannot be read."""
+    """Return the entries of `directory`, by name, at most `MOST_IN_DIRECTORY`; none if it cannot be read."""
     try:
         with os.scandir(directory) as entries:
-            return sorted(entries, key=lambda entry: entry.name)
+            return sorted(islice(entries, MOST_IN_DIRECTORY), key=lambda entry: entry.name)
     except OSError:
         return []
 

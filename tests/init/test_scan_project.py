@@ -231,6 +231,19 @@ def test_search_of_a_huge_tree_ends_with_a_remark(tmp_path: Path, monkeypatch: p
     assert f"(only a part of {tmp_path} was searched, because it is large)" in find(tmp_path).doubts["directory"]
 
 
+def test_directory_of_many_uploads_does_not_hide_the_app_behind_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("procman.init.look_below.MOST_ENTRIES", 30)
+    monkeypatch.setattr("procman.init.look_below.MOST_IN_DIRECTORY", 10)
+    make_project(tmp_path, "", package="mysite")
+    (tmp_path / "media").mkdir()
+    for number in range(50):
+        (tmp_path / "media" / f"{number}.jpg").touch()
+    assert find(tmp_path).app == "mysite"
+    assert not look_below(tmp_path).is_complete
+
+
 @pytest.mark.parametrize(
     ("file", "app"),
     [("mysite/celery.py", "mysite"), ("mysite/tasks.py", "mysite.tasks:app"), ("mysite/__init__.py", "mysite")],
