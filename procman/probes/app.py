@@ -254,9 +254,11 @@ def _facts(answer: Mapping[str, Any], place: Place) -> AppFacts:
 
 
 def _result_backend(found: Mapping[str, Any], place: Place) -> ResultBackend:
-    texts = {name: place.secrets.masked(str(found.get(name) or "")) for name in ("url", "trouble", "detail")}
+    url, trouble, detail = (str(found.get(name) or "") for name in ("url", "trouble", "detail"))
+    # A name such as django-db, which may be in the environment file, is no secret.
+    url = place.secrets.masked(url) if "://" in url else url
     origin = place.origin_found(found.get("origin") or {})
-    return ResultBackend(**texts, starts=bool(found.get("starts", True)), origin=origin)
+    return ResultBackend(url, trouble, place.secrets.masked(detail), bool(found.get("starts", True)), origin)
 
 
 def _judged(found: Mapping[str, Any], secrets: KnownSecrets) -> Judged:

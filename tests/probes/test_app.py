@@ -158,3 +158,12 @@ def test_python_that_the_user_cannot_run_is_named(directory: Path) -> None:
 def test_missing_python_is_named(directory: Path) -> None:
     with pytest.raises(ProcmanError, match=f"cannot run {directory}/python"):
         ask(directory / "python", "site1", Path("/"))
+
+
+def test_name_of_a_result_backend_in_the_environment_file_is_shown(python: Path, directory: Path) -> None:
+    text = 'import os\nfrom celery import Celery\napp = Celery(broker="memory://", backend=os.environ["RESULTS"])\n'
+    (directory / "shop.py").write_text(text)
+    user = SOMEBODY if IS_ROOT else None
+    place = Place(python, {}, directory, user, group=None, private={"RESULTS": "no-such-backend"})
+    facts = app_facts.ask(place, "shop", commands={"shop-celery": ["-A", "shop", "worker"]})
+    assert (facts.result_backend.url, facts.result_backend.trouble) == ("no-such-backend", "unknown")
