@@ -47,9 +47,9 @@ def check(
     """Check that the programs will run, without starting them.
 
     Runs the project's own Python as the user of the programs, with their environment and working directory, and checks
-    the interpreter, Celery, the app, the broker, the options of each program, beat's schedule, paths, disk space and
-    stop timeouts. In system scope, run it as root or as the user of the programs. `procman install` runs the same
-    checks first. `procman explain CODE` explains a result.
+    the interpreter, Celery, the app, the broker, the result backend, the options of each program, beat's schedule,
+    paths, disk space, memory, open files and stop timeouts. In system scope, run it as root or as the user of the
+    programs. `procman install` runs the same checks first. `procman explain CODE` explains a result.
 
     With --lint, checks FILEs that procman does not manage instead, and needs no procman.toml: supervisord's files with
     those that they include, units with their drop-ins, and directories of them. A warning that `accept` in [project]

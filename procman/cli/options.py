@@ -95,7 +95,7 @@ def project_options(**more: Any) -> list[click.Parameter]:
         ["--project"],
         metavar="NAME",
         shell_complete=complete.project_names,
-        help="Use the installed project NAME instead of a procman.toml.",
+        help="Use the project NAME, which is installed or in /etc/procman, instead of a procman.toml that is found.",
         **more,
     )
     return [configuration, project]
