@@ -29,6 +29,10 @@ TRAP = re.compile(r"(?:\A|[;&|\n])[ \t]*trap[ \t][^#\n]{0,300}\b(?:SIG)?(?:TERM|
 """A script that handles the stop signal itself."""
 
 
+IN_VARIABLE = re.compile(r"""(?im)^\s*(?:exec\s+)?["']?\$\{?\w*celery\w*\}?["']?\s[^#\n]*\b(?:worker|beat|multi)\b""")
+"""A command whose variable is not set, such as the CELERY_BIN of an environment file that only another host has."""
+
+
 def read_celery(words: Sequence[str]) -> CeleryCommand | None:
     """Return the worker or beat that `words` start, directly or through a project's launcher; None if neither."""
     launchers = [at for at, word in enumerate(words[:3]) if Path(word).name == LAUNCHER]
@@ -67,10 +71,11 @@ def _recognised(name: str, words: Sequence[str], found: Understood, environment:
         if command or multi:
             return Recognised(command.kind if command else Kind.WORKER, found.words, command, None, multi)
         return _unread(name, words)
-    multi = command is None and multi_at(found.words) is not None
-    if not (command or multi or found.problem):
-        return Recognised()
     mentioned = next((what for each in found.scripts if (what := _mentioned(each.text))), "worker")
+    is_in_variable = command is None and any(IN_VARIABLE.search(each.text) for each in found.scripts)
+    multi = command is None and (multi_at(found.words) is not None or (is_in_variable and mentioned == "multi"))
+    if not (command or multi or found.problem or is_in_variable):
+        return Recognised()
     kind = command.kind if command else _kind(mentioned)
     shell = None if multi else _shell(found, environment, is_understood=command is not None)
     return Recognised(kind, found.words if command or multi else (), command, shell, multi)

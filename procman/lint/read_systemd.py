@@ -12,7 +12,7 @@ from procman.agent.environment_file import EnvironmentFileError, parse_environme
 from procman.errors import ProcmanError
 from procman.host.local_units import UNIT_DIRECTORIES
 from procman.host.unit_names import unit_at
-from procman.host.unit_words import TooLong, with_specifiers
+from procman.host.unit_words import TooLong, with_specifiers, words_of
 from procman.init.importing.readers.read_units import Started, started_by
 from procman.init.importing.readers.unit_environment import environment_of, specifiers_of
 from procman.init.importing.readers.unit_files import Unit, find_units, unit_in
@@ -83,7 +83,14 @@ def _part(unit: Unit, environment: Mapping[str, str]) -> Part:
 
 
 def _recognised(unit: Unit, started: Started, environment: Mapping[str, str]) -> Recognised:
-    return recognised(Path(unit.name).stem, started.line.words, started.understood, environment)
+    name, words, found = Path(unit.name).stem, started.line.words, started.understood
+    as_started = recognised(name, words, found, environment)
+    if as_started.kind or not found.scripts:
+        return as_started
+    # systemd drops a variable that is not set, such as the CELERY_BIN of an environment file of another host.
+    text = words_of(started.setting.value)[-1]
+    scripts = (replace(found.scripts[0], text=text), *found.scripts[1:])
+    return recognised(name, words, replace(found, scripts=scripts), environment)
 
 
 def _variables(settings: tuple[Setting, ...]) -> Mapping[str, Setting]:

@@ -80,6 +80,25 @@ def test_words_from_an_environment_file_are_those_of_the_command(tmp_path: Path)
     assert summary(lint([file])) == [("PM945", "site.service", 7)]
 
 
+@pytest.mark.parametrize(
+    ("command", "kind", "codes"),
+    [
+        ("${CELERY_BIN} -A $CELERY_APP multi start $CELERYD_NODES", Kind.WORKER, ["PM948"]),
+        ("exec ${CELERY_BIN} -A ${CELERY_APP} beat", Kind.BEAT, []),
+        ("echo $CELERY_APP; exec web", None, []),
+    ],
+)
+def test_celery_is_recognised_without_its_environment_file(
+    tmp_path: Path, command: str, kind: Kind | None, codes: list[str]
+) -> None:
+    file = tmp_path / "site.service"
+    unit = VALID_UNIT.replace("/opt/env/bin/celery -A site worker -l info", f"/bin/sh -c '{command}'")
+    file.write_text(unit.replace("User", f"EnvironmentFile={tmp_path}/missing\nUser"))
+    report = lint([file])
+    assert [part.celery for part in (*report.programs, *report.others)] == [kind]
+    assert [each.code for each in report.findings] == codes
+
+
 def supervisord_with(directory: Path, section: str, **own: str) -> tuple[Path, Path]:
     (directory / "conf.d").mkdir()
     main, included = directory / "supervisord.conf", directory / "conf.d/site.conf"
@@ -106,6 +125,16 @@ def test_sections_of_several_files_are_one_program(tmp_path: Path) -> None:
     (tmp_path / "conf.d/later.conf").write_text("[program:site-worker]\nstopwaitsecs=1200\n")
     (tmp_path / "conf.d/zz.conf").write_text("[program:site-worker]\nkillasgroup=false\n")
     assert summary(lint([main])) == [("PM903", "zz.conf", 2)]
+
+
+def test_programs_of_the_same_name_in_two_directories_are_two(tmp_path: Path) -> None:
+    files = [tmp_path / "a/site.conf", tmp_path / "b/site.conf"]
+    for file, seconds in zip(files, ("1", "900"), strict=True):
+        file.parent.mkdir()
+        file.write_text(VALID_SECTION.replace("stopwaitsecs=900", f"stopwaitsecs={seconds}"))
+    report = lint(files)
+    assert [(each.code, each.file) for each in report.findings] == [("PM902", files[0])]
+    assert [part.file for part in report.programs] == files
 
 
 def test_variables_of_supervisord_and_of_the_section_are_expanded(tmp_path: Path) -> None:

@@ -48,7 +48,8 @@ def configurations(files: Sequence[Path], environment: Mapping[str, str], root: 
     """Return what each supervisord reads that has some of `files`, which may be directories and patterns too.
 
     The main file that includes one of them is found beside it and where the host, whose root directory is `root`, has
-    its own. The files that none includes belong to the only main file with `[include]` among `files`, or together.
+    its own. The files that none includes belong to the only main file with `[include]` among `files`, or together to
+    those of the same directory.
     """
     paths = list(dict.fromkeys(real(path.absolute()) for file in files for path in _expanded(file)))
     sections = {path: read_sections(path, content_of(path)) for path in paths}
@@ -57,10 +58,11 @@ def configurations(files: Sequence[Path], environment: Mapping[str, str], root: 
     # Its patterns may match only where it is deployed; a supervisord without [include] reads no other file.
     mains = [path for path in paths if _has(sections[path], "include")]
     only = mains[0] if len(mains) == 1 else None
-    found: dict[Path | None, list[Path]] = {}
+    found: dict[tuple[Path | None, Path | None], list[Path]] = {}
     for path in paths:
-        found.setdefault(homes[path] or only, []).append(path)
-    return [_configuration(main, given, environment) for main, given in found.items()]
+        main = homes[path] or only
+        found.setdefault((main, None if main else path.parent), []).append(path)
+    return [_configuration(main, given, environment) for (main, _), given in found.items()]
 
 
 def _expanded(file: Path) -> list[Path]:
