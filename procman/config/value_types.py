@@ -213,8 +213,9 @@ def choice(*words: str) -> Type:
         if not isinstance(value, str):
             raise InvalidValue
         if value not in words:
-            near = nearest(value.lower(), words)
-            raise InvalidValue(f'did you mean "{near}"?' if near else "")
+            lower = {word.lower(): word for word in words}
+            near = nearest(value.lower(), lower)
+            raise InvalidValue(f'did you mean "{lower[near]}"?' if near else "")
         return value
 
     quoted = [f'"{word}"' for word in words]

@@ -68,7 +68,8 @@ def test_a_worker_may_have_any_text_in_its_environment(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("rest", "key", "found"),
     [
-        ("stop_signal = 'SIGINT'", "stop_signal", 'expected one of "TERM", "INT"'),
+        ("stop_signal = 'SIGINT'", "stop_signal", '(did you mean "INT"?)'),
+        ("stop_signal = 'hup'", "stop_signal", '(did you mean "HUP"?)'),
         ("stop_signal = 'KILL'", "stop_signal", 'expected one of "TERM", "INT"'),
         ("reload_signal = 'TERM'", "reload_signal", "TERM is the stop_signal: a reload would stop the command"),
         ("reload_signal = 'HUP'\nreload_command = ['x']", "reload_command", "reload_signal is set too"),
