@@ -77,7 +77,8 @@ def _readers(files: Sequence[Path]) -> dict[Path, Reader]:
         if reader:
             found[file] = reader
         elif is_named:
-            problems.append(f"{file}: neither a file of supervisord nor a unit of systemd")
+            other = f"; `procman check --config {file}` checks a procman.toml" if file.suffix == ".toml" else ""
+            problems.append(f"{file}: neither a file of supervisord nor a unit of systemd{other}")
     if problems:
         hint = (
             "Name supervisord or systemd files, such as conf.d/celery.conf. `procman init --from` reads more formats."
@@ -107,6 +108,8 @@ def _in_directory(directory: Path) -> list[Path]:
 
 
 def _reader(file: Path, text: str) -> Reader | None:
+    if file.suffix == ".toml":
+        return None
     if file.suffix in UNIT_SUFFIXES or UNIT_SECTION.search(text):
         return Reader.SYSTEMD
     lines = [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith(("#", ";"))]

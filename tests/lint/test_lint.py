@@ -287,6 +287,13 @@ def test_file_of_another_format_is_refused(tmp_path: Path, name: str, text: str)
     assert "procman init --from" in caught.value.hint
 
 
+def test_procman_toml_is_refused_with_the_command_that_checks_it(tmp_path: Path) -> None:
+    file = tmp_path / "procman.toml"
+    file.write_text('[project]\nname = "site"\n')
+    with pytest.raises(ConfigurationError, match=f"; `procman check --config {file}` checks a procman.toml"):
+        lint([file])
+
+
 def test_files_that_procman_writes_have_no_findings() -> None:
     files = [*UNITS.rglob("*.conf"), *UNITS.rglob("*.service"), *UNITS.rglob("*.target")]
     found = lint(files).findings
