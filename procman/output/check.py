@@ -38,7 +38,7 @@ def as_text(results: Sequence[Result], *, verbose: bool, stream: TextIO = sys.st
         yield count_accepted(accepted)
     problems = [result.code for result in results if result.level is not Level.OK]
     if problems:
-        yield see_explain(problems)
+        yield from wrapped(see_explain(problems), width)
 
 
 def _lines(result: Result, stream: TextIO, width: int | None) -> Iterator[str]:

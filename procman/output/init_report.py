@@ -36,7 +36,8 @@ def _shared(warnings: Sequence[Sequence[str]]) -> list[str]:
 
 def _heading(project: NewProject, report: InitReport) -> Iterator[str]:
     if len(report.projects) > 1:
-        yield printable(f"{project.path}: project {project.name or 'without a name'}")
+        where = f"{project.path}: " if project.path else ""
+        yield printable(f"{where}project {project.name or 'without a name'}")
 
 
 def _remark(joined: JoinedRemark, width: int | None) -> Iterator[str]:

@@ -211,6 +211,8 @@ def test_results_are_wrapped_to_the_terminal_and_commands_stay_whole(monkeypatch
     sentence, command = " ".join(["Words and words."] * 12), "chown -hR www-data " + " ".join(["/srv/media/crops"] * 6)
     [result] = [Result("PM752", None, Level.WARNING, sentence, f"{sentence}\n{command}")]
     lines = list(output.as_text([result], verbose=False, stream=Terminal()))[1:]
+    many = [Result(f"PM70{number}", None, Level.WARNING, "short") for number in range(8)]
+    assert max(map(len, output.as_text(many, verbose=False, stream=Terminal()))) <= 80
     assert lines[0].startswith("  WARNING   PM752  Words and words.")
     blank = " " * len("  WARNING   PM752  ")
     assert lines[1].startswith(f"{blank}words.")

@@ -182,3 +182,8 @@ def test_report_fits_the_terminal(width: int) -> None:
     text = " ".join(line.strip() for line in lines)
     assert text.index("fill in") < text.index("note:") < text.index("--concurency") < text.index("not imported:")
     assert "(11 programs)" in text
+
+
+def test_projects_without_a_file_are_named() -> None:
+    projects = tuple(NewProject(None, name, (), "", (), ()) for name in ("shop", "cms"))
+    assert list(report_lines(InitReport(projects, Scope.SYSTEM), None)) == ["project shop", "project cms"]
