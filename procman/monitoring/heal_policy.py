@@ -250,12 +250,13 @@ def _begin(case: Case, observation: Observation, settings: HealthSettings, now: 
     # SIGUSR1 kills a beat, and a worker that is not ready.
     can_dump = observation.program.kind is Kind.WORKER and observation.phase in (CONSUMING, DISCONNECTED)
     dump = (Order.DUMP,) if can_dump and case.code != MEMORY else ()
-    event = _healing_event(observation, case, "healing", _stop_sent(observation), wall)
+    action = f"sent {_stop_signal(observation)} for a graceful restart"
+    event = _healing_event(observation, case, "healing", action, wall)
     return Decision(case, (*dump, Order.STOP), (event,))
 
 
-def _stop_sent(observation: Observation) -> str:
-    return f"sent SIG{observation.program.stop_signal} for a graceful restart"
+def _stop_signal(observation: Observation) -> str:
+    return f"SIG{observation.program.stop_signal}"
 
 
 def _force(case: Case, observation: Observation, remedy: str, now: float, wall: float) -> Decision:
@@ -265,11 +266,7 @@ def _force(case: Case, observation: Observation, remedy: str, now: float, wall: 
     if remedy != FORCE and not is_late:
         return Decision(case)
     case = replace(case, step=Order.KILL.value, failures=0)
-    why = (
-        "its stop did not end"
-        if _is_stopping(observation)
-        else f"it did not react to SIG{observation.program.stop_signal}"
-    )
+    why = "its stop did not end" if _is_stopping(observation) else f"it did not react to {_stop_signal(observation)}"
     event = _healing_event(observation, case, "healing", f"sent SIGKILL: {why}", wall)
     return Decision(case, (Order.KILL,), (event,))
 

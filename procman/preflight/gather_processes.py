@@ -172,7 +172,7 @@ def _described(found: _Found, project: Project, *, shares_unit: bool) -> OtherPr
     app, heartbeat = command.project.get("app"), heartbeat_of(process.pid, project.directories.state)
     source = source_of(runner, found.node_name.partition("@")[0] if shares_unit else "")
     queues = command.values.get("queues")
-    is_own = user == user_id(project.user)
+    is_own, place = user == user_id(project.user), AppPlace(project.app, project.directory, project.virtualenv)
     return OtherProgram(
         kind=command.kind,
         pid=process.pid,
@@ -186,9 +186,7 @@ def _described(found: _Found, project: Project, *, shares_unit: bool) -> OtherPr
         has_lock=heartbeat.get("lock") is not None,
         is_of_own_user=is_own,
         is_believed=is_own or user == ROOT or _is_configured_by_root(command, runner, user),
-        is_of_app=is_of_app(
-            command, process.argv, directory, AppPlace(project.app, project.directory, project.virtualenv)
-        ),
+        is_of_app=is_of_app(command, process.argv, directory, place),
         with_beat=command.with_beat,
         node_name=heartbeat.get("node_name") or found.node_name,
         queues=tuple(map(str, queues)) if isinstance(queues, list) else None,

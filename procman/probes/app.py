@@ -215,7 +215,7 @@ def ask(
 def _facts(answer: Mapping[str, Any], place: Place) -> AppFacts:
     secrets = place.secrets
     app: Mapping[str, Any] = answer["app"]
-    broker = app["broker"] or {}
+    broker, checked = app["broker"] or {}, answer.get("check", {})
     return AppFacts(
         python=str(answer["python"]["version"]),
         versions={name: str(version) for name, version in answer["versions"].items() if version},
@@ -233,21 +233,18 @@ def _facts(answer: Mapping[str, Any], place: Place) -> AppFacts:
         options={name: app.get(name) for name in (*app_script.PLAIN_OPTIONS, "accept_content")},
         django=dict(app["settings"] or {}),
         problems={name: secrets.masked(str(text)) for name, text in app["problems"].items()},
-        judged={name: _judged(each, secrets) for name, each in answer.get("check", {}).get("commands", {}).items()},
+        judged={name: _judged(each, secrets) for name, each in checked.get("commands", {}).items()},
         written=tuple(
-            Written(str(each["what"]), Path(each["path"]), bool(each["writable"]))
-            for each in answer.get("check", {}).get("writes", ())
+            Written(str(each["what"]), Path(each["path"]), bool(each["writable"])) for each in checked.get("writes", ())
         ),
-        brokers=tuple(map(str, answer.get("check", {}).get("brokers", ()))),
+        brokers=tuple(map(str, checked.get("brokers", ()))),
         memory_mib=app["memory_kib"] and float(app["memory_kib"]) / 1024,
-        loaded_twice={
-            str(path): tuple(map(str, names)) for path, names in answer.get("check", {}).get("loaded_twice", {}).items()
-        },
+        loaded_twice={str(path): tuple(map(str, names)) for path, names in checked.get("loaded_twice", {}).items()},
         services=tuple(
             Service(str(each["what"]), str(each["kind"]), str(each["host"]), each["port"] and int(each["port"]))
             for each in app["services"] or ()
         ),
-        result_backend=_result_backend(answer.get("check", {}).get("backend") or {}, place),
+        result_backend=_result_backend(checked.get("backend") or {}, place),
         timezone=str(app["timezone"] or "").strip("<>"),
         opened=None if answer["opened"] is None else tuple(map(Path, answer["opened"])),
     )
