@@ -74,7 +74,8 @@ def stop_timeout_is_long_enough(part: Part) -> Iterator[Finding]:
         yield _kills(part)
         return
     option, default, remedy = STOP_TIMES[part.reader]
-    found = part.find(option) or part.find("Service.TimeoutSec")
+    # Of TimeoutStopSec= and TimeoutSec=, which sets it too, the last one counts.
+    found = next((each for each in reversed(part.settings) if each.name in (option, "Service.TimeoutSec")), None)
     seconds = _stop_seconds(part, found.value) if found else default
     if seconds is None or seconds >= LONG_ENOUGH_SECONDS:
         return

@@ -49,10 +49,11 @@ def test_signal_to_the_group_is_critical_only_if_it_ends_pool_processes(
         ("site.conf", VALID_SECTION.replace("startsecs=10", f"startsecs={'9' * 5000}")),
         ("site.service", VALID_UNIT.replace("=15min", "=1.2.3")),
         ("site.service", VALID_UNIT.replace("=15min", "=0")),
+        ("site.service", VALID_UNIT.replace("=15min", "=5\nTimeoutSec=15min")),
     ],
-    ids=["a variable", "thousands of digits", "no number", "no limit for systemd"],
+    ids=["a variable", "thousands of digits", "no number", "no limit for systemd", "a later line"],
 )
-def test_number_that_is_not_known_is_no_fault(tmp_path: Path, name: str, text: str) -> None:
+def test_number_that_limits_nothing_is_no_fault(tmp_path: Path, name: str, text: str) -> None:
     assert judged(tmp_path, text, name) == []
 
 

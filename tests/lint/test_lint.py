@@ -92,6 +92,7 @@ def test_one_fault_in_a_section_is_one_finding(tmp_path: Path, change: tuple[str
         (("TimeoutStopSec=15min\n", ""), "PM902", 6),
         (("TimeoutStopSec=15min", "TimeoutStopSec=1m 30s"), "PM902", 8),
         (("TimeoutStopSec=15min", "TimeoutStopSec=2 minutes"), "PM902", 8),
+        (("TimeoutStopSec=15min", "TimeoutStopSec=15min\nTimeoutSec=5"), "PM902", 9),
         (("RestartSec=5", "RestartSec=5\nKillSignal=SIGQUIT"), "PM904", 11),
         (("/opt/env/bin/celery", "/bin/sh -c 'celery"), "PM905", 6),
         (("KillMode=mixed\n", ""), "PM906", 6),

@@ -303,3 +303,14 @@ def test_unit_whose_setting_becomes_too_long_is_refused(tmp_path: Path) -> None:
     file.write_text(VALID_UNIT.replace("-l info", "%n" * 50_000))
     with pytest.raises(ConfigurationError, match="a setting cannot be read: it becomes longer than"):
         lint([file])
+
+
+def test_pattern_that_matches_every_file_of_a_host_is_not_searched(tmp_path: Path) -> None:
+    endless = "/*" * 8
+    (tmp_path / "site.conf").write_text(f"{VALID_SECTION}[include]\nfiles = {endless}\n")
+    with pytest.raises(ConfigurationError) as refused:
+        lint([tmp_path / "site.conf"])
+    [problem] = refused.value.problems
+    assert problem.endswith(f"site.conf:12: {endless} has wildcards in more than 3 of its parts")
+    (tmp_path / "site.service").write_text(f"{VALID_UNIT}EnvironmentFile={endless}\n")
+    assert summary(lint([tmp_path / "site.service"])) == []

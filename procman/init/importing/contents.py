@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import stat
 from pathlib import Path
@@ -10,6 +11,9 @@ from procman.errors import ProcmanError
 
 LARGEST = 1 << 20
 """Bytes."""
+
+MOST_WILDCARDS = 3
+"""Parts of a pattern; more of them can match every file of a host."""
 
 
 def content_of(path: Path) -> str:
@@ -30,3 +34,8 @@ def content_of(path: Path) -> str:
     if b"\0" in content:
         raise ProcmanError(f"{path}: not a text file, because it contains a NUL byte", hint="Name another file.")
     return content.decode("utf-8", "surrogateescape")
+
+
+def is_too_wide(pattern: str) -> bool:
+    """Return whether the search for the files of `pattern` could take minutes."""
+    return sum(map(glob.has_magic, pattern.split("/"))) > MOST_WILDCARDS

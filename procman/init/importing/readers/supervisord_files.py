@@ -20,7 +20,7 @@ from procman.backends.supervisor.configuration.effective import (
 from procman.backends.supervisor.configuration.includes import included, matched, real
 from procman.backends.supervisor.configuration.sections import Section, read_sections
 from procman.errors import ProcmanError
-from procman.init.importing.contents import content_of
+from procman.init.importing.contents import MOST_WILDCARDS, content_of, is_too_wide
 from procman.init.importing.existing import Remark
 
 SUFFIXES = (".conf", ".ini")
@@ -149,6 +149,9 @@ def _patterns(main: Path, own: Sequence[Section], environment: Mapping[str, str]
             remarks.append(Remark(str(place), "[include] files", why, doubtful=True))
             continue
         pattern = str(main.parent / word)
+        if is_too_wide(pattern):
+            why = f"{word} has wildcards in more than {MOST_WILDCARDS} of its parts"
+            raise ProcmanError(f"{place}: {why}", hint="Name the files that define its programs.")
         patterns.append(pattern)
         if not included([pattern]):
             remarks.append(Remark(str(place), f"[include] files = {word}", "no file matches it", doubtful=True))

@@ -14,7 +14,7 @@ from procman.agent.environment_file import EnvironmentFileError, parse_environme
 from procman.errors import ProcmanError
 from procman.host.local_units import is_of_user
 from procman.host.unit_words import NotClosed, with_specifiers, words_of
-from procman.init.importing.contents import content_of
+from procman.init.importing.contents import MOST_WILDCARDS, content_of, is_too_wide
 from procman.init.importing.existing import Remark
 from procman.init.importing.readers.unit_files import SERVICE, Placed, Unit
 
@@ -112,6 +112,10 @@ def _read_files(
     text = with_specifiers(setting.value, specifiers)
     pattern = text.removeprefix("-")
     what = f"EnvironmentFile = {text}"
+    if is_too_wide(pattern):
+        why = f"it has wildcards in more than {MOST_WILDCARDS} of its parts, so its files are not read"
+        yield None, {}, [Remark(str(setting), what, why, doubtful=True)]
+        return
     paths = sorted(glob.glob(pattern)) if glob.has_magic(pattern) else [pattern]  # noqa: PTH207
     for path in map(Path, paths):
         try:
