@@ -81,7 +81,18 @@ def _try_every_url(app: Any, connection: Any, found: Dict[str, Any]) -> None:
             ask_sentinels(connection, found)
         else:
             connect = functools.partial(app.connection_for_read, connect_timeout=CONNECT_SECONDS)
-            try_others(connect, list(connection.alt or ())[len(found["tried"]) :], found)
+            others, sending = list(connection.alt or ())[len(found["tried"]) :], _only_for_sending(app)
+            # It is that of the other broker.
+            found["origin"] = {} if sending else found["origin"]
+            try_others(connect, others + sending, found)
+
+
+def _only_for_sending(app: Any) -> List[str]:
+    """Return the URLs of `broker_write_url`, if tasks are not sent to the broker that they are received from."""
+    url = app.conf.broker_write_url
+    if url == app.conf.broker_read_url:
+        return []
+    return list(app.connection_for_write().alt or [url])
 
 
 def _programs(app: Any, workers: Optional[Dict[str, List[str]]]) -> Dict[str, List[str]]:

@@ -124,6 +124,13 @@ def test_every_url_of_a_list_is_tried(celery: CeleryEnvironment, redis: Redis, t
     assert (facts.reachable, [each.trouble for each in facts.tried]) == (False, ["refused", "password"])
 
 
+def test_url_that_tasks_are_sent_to_is_tried_too(celery: CeleryEnvironment, redis: Redis, tmp_path: Path) -> None:
+    closed = f"redis://127.0.0.1:{free_port()}/0"
+    facts = ask(celery, tmp_path, redis.url(), broker_write_url=closed)
+    assert facts.reachable is True
+    assert [(each.url, each.trouble) for each in facts.tried] == [(redis.url(), ""), (closed, "refused")]
+
+
 @pytest.fixture
 def sentinel(redis: Redis, tmp_path: Path) -> Iterator[int]:
     """Run a Sentinel with a password of its own, which knows Redis as `mymaster`; yield its port."""
