@@ -125,7 +125,8 @@ def decide_user(draft: Draft, scope: Scope) -> None:
     if user:
         draft.found("user", user)
         if user_id(user) is None:
-            draft.warn(f"user {user} does not exist on this host")
+            so = ", so the app is not loaded" if os.geteuid() == 0 else ""
+            draft.warn(f"user {user} does not exist on this host{so}: create it, or name another with --user")
     if user and project.get("group") == _primary_group(user):
         # It is the default.
         project.pop("group", None)
@@ -173,8 +174,11 @@ def _asked(draft: Draft, scope: Scope, timeout: float) -> AppFacts | None:
         draft.warn("the app was not loaded, because app, directory or virtualenv is unknown")
         return None
     if os.geteuid() == 0 and user is None:
-        remedy = "name a user with --user" if scope is Scope.SYSTEM else "run this command as the user of the programs"
-        draft.warn(f"refusing to load the app as root: {remedy}")
+        again = "name a user with --user, and overwrite the file with --force"
+        remedy = again if scope is Scope.SYSTEM else "run this command as the user of the programs"
+        draft.warn(f"refusing to load the app as root, so its broker, queues and schedule are unknown: {remedy}")
+        return None
+    if os.geteuid() == 0 and user_id(user) is None:
         return None
     try:
         return _loaded(draft, directory, virtualenv, timeout)

@@ -187,6 +187,17 @@ def test_app_is_never_loaded_as_root(catmaid: Path, user: str | None) -> None:
     if user is None:
         assert [reason.partition(":")[0] for reason in report.fill_in] == ["project.user"]
         assert '# user = "www-data"' in report.text
+        assert any("name a user with --user, and overwrite" in warning for warning in report.warnings)
+
+
+@pytest.mark.root("about root")
+def test_user_who_does_not_exist_is_noted_once(catmaid: Path) -> None:
+    make(catmaid)
+    report = run_init(catmaid, user="missing")
+    expected = (
+        "user missing does not exist on this host, so the app is not loaded: create it, or name another with --user"
+    )
+    assert [warning for warning in report.warnings if "missing" in warning] == [expected]
 
 
 @pytest.mark.parametrize(
