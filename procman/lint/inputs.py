@@ -9,12 +9,10 @@ from pathlib import Path
 
 from procman.celery_cli.parse import CeleryCommand
 from procman.model import Kind, Level
+from procman.monitoring.checks.pool import WITHOUT_CHILDREN
 
 YES = ("true", "yes", "on", "1")
 """The values that supervisord reads as true, in lower case."""
-
-IN_MAIN_PROCESS = ("eventlet", "gevent", "solo", "threads")
-"""The pools of Celery without processes."""
 
 
 class Reader(Enum):
@@ -117,7 +115,7 @@ class Part:
     def has_pool_processes(self) -> bool:
         """Whether its tasks run in processes of their own."""
         command = self.started.command
-        return self.celery is Kind.WORKER and (command is None or command.values.get("pool") not in IN_MAIN_PROCESS)
+        return self.celery is Kind.WORKER and (command is None or command.values.get("pool") not in WITHOUT_CHILDREN)
 
     @property
     def is_of_user(self) -> bool:
