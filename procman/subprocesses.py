@@ -72,8 +72,11 @@ def capture(
     umask: int = -1,
     timeout: float,
     stdin: str = "",
+    errors: str = "backslashreplace",
 ) -> Completed:
     """Run `argv` and return its output; as `user`, with only that user's groups, if one is named.
+
+    `errors` is how bytes of its standard output that are not UTF-8 are decoded.
 
     A `umask` of -1 is procman's own. This returns when `argv` has ended, even if a process that it started runs on.
     After `timeout` seconds or `MAX_BYTES`, it is killed with everything it started, and ProcmanError is raised.
@@ -94,7 +97,8 @@ def capture(
     except BaseException:
         _kill_session(process)
         raise
-    return Completed(tuple(argv), process.returncode, stdout, stderr)
+    texts = stdout.decode("utf-8", errors), stderr.decode("utf-8", "backslashreplace")
+    return Completed(tuple(argv), process.returncode, *texts)
 
 
 def _start(
@@ -129,7 +133,7 @@ class _Endless(Exception):
     """A process printed more than `MAX_BYTES`."""
 
 
-def _converse(process: subprocess.Popen[bytes], stdin: bytes, deadline: float) -> tuple[str, str]:
+def _converse(process: subprocess.Popen[bytes], stdin: bytes, deadline: float) -> tuple[bytearray, bytearray]:
     # Like Popen.communicate, which has no limit of the output.
     assert process.stdin
     assert process.stdout
@@ -155,7 +159,7 @@ def _converse(process: subprocess.Popen[bytes], stdin: bytes, deadline: float) -
                 if is_over and key.fileobj is process.stdin:
                     process.stdin.close()
         process.wait(_left(deadline))
-    out, errors = (each.decode("utf-8", "backslashreplace") for each in heard.values())
+    out, errors = heard.values()
     return out, errors
 
 

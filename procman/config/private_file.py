@@ -21,8 +21,9 @@ def private_content(path: Path, user: str | None) -> bytes:
     """
     if os.geteuid() == 0 and user and trust_problems(path, {0}):
         words = ["head", "-c", str(LARGEST), "--", str(path)]
-        done = capture(words, environment=CLEAN_ENVIRONMENT, user=user, timeout=READING_SECONDS)
-        return done.checked().stdout.encode()
+        errors = "surrogateescape"
+        done = capture(words, environment=CLEAN_ENVIRONMENT, user=user, timeout=READING_SECONDS, errors=errors)
+        return done.checked().stdout.encode("utf-8", errors)
     with path.open("rb") as file:
         return file.read(LARGEST)
 
