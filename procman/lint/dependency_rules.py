@@ -22,11 +22,12 @@ def broker_may_restart(part: Part) -> Iterator[Finding]:
         section, _, name = each.name.partition(".")
         brokers = [unit for unit in each.value.split() if BROKER.fullmatch(unit)]
         if section == "Unit" and name in STOPS_WITH and brokers:
-            yield _finding(part, each, name, ", ".join(brokers))
+            yield _finding(part, each, name, " ".join(brokers))
 
 
-def _finding(part: Part, at: Setting, name: str, brokers: str) -> Finding:
+def _finding(part: Part, at: Setting, name: str, units: str) -> Finding:
+    brokers = units.replace(" ", " or ")
     when = "stops or fails" if name == "BindsTo" else "is stopped"
     why = f"systemd stops this program whenever {brokers} {when}, and does not start it again with {brokers}"
-    remedy = f"Wants={brokers} and After={brokers}: Celery reconnects by itself"
+    remedy = f"Wants={units} and After={units}: Celery reconnects by itself"
     return finding("PM950", Level.WARNING, part, at, at.name, why, remedy)

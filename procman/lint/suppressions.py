@@ -9,6 +9,7 @@ from pathlib import Path
 
 from procman.lint.inputs import Finding, Part, Reader
 from procman.model import Level
+from procman.secrets import masked
 
 EXAMPLE = "# procman: ignore PM905 because the script waits for Celery"
 COMMENT = re.compile(r"(?:^|\s)[#;]\s*procman:\s*ignore\b(?P<rest>.*)$", re.IGNORECASE)
@@ -61,7 +62,7 @@ def _suppressions(file: Path, lines: Sequence[str], reader: Reader) -> Iterator[
 def _suppression(file: Path, number: int, section: str, rest: str) -> Suppression:
     found = REST.match(rest)
     codes = tuple(dict.fromkeys(code.upper() for code in re.split(r"[,\s]+", found["codes"]))) if found else ()
-    return Suppression(file, number, section, codes, found["reason"].strip() if found else "")
+    return Suppression(file, number, section, codes, masked(found["reason"].strip()) if found else "")
 
 
 def suppressed(

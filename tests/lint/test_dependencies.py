@@ -32,6 +32,14 @@ def test_unit_that_stops_with_the_broker_is_a_warning(tmp_path: Path, line: str,
     assert all(words in each.why for each in found)
 
 
+def test_remedy_for_several_brokers_is_a_line_that_systemd_reads(tmp_path: Path) -> None:
+    file = tmp_path / "site.service"
+    file.write_text(VALID_UNIT.replace("[Unit]\n", "[Unit]\nRequires=redis.service rabbitmq.service\n"))
+    [found] = lint([file]).findings
+    assert "whenever redis.service or rabbitmq.service is stopped" in found.why
+    assert found.remedy.startswith("Wants=redis.service rabbitmq.service and After=redis.service rabbitmq.service: ")
+
+
 def test_broker_of_another_program_is_not_judged(tmp_path: Path) -> None:
     file = tmp_path / "web.service"
     file.write_text("[Unit]\nRequires=redis.service\n[Service]\nExecStart=/usr/bin/web\n")

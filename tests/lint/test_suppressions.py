@@ -36,6 +36,12 @@ def test_comment_ignores_a_finding_of_its_section(tmp_path: Path, text: str) -> 
     assert "PM951" not in [each.code for each in found]
 
 
+def test_password_in_a_reason_is_not_shown(tmp_path: Path) -> None:
+    reason = "procman: ignore PM902 because redis://:hunter22@localhost/0 is a cache"
+    [found] = judged(tmp_path, f"{SHORT}; {reason}\n")
+    assert found.reason == "redis://:***@localhost/0 is a cache"
+
+
 def test_comment_before_the_first_section_concerns_the_file(tmp_path: Path) -> None:
     found = judged(tmp_path, f"# {IGNORE}\n\n{SHORT}\n{OTHER}")
     assert [(each.code, each.accepted) for each in found] == [("PM902", True)] * 2
