@@ -42,7 +42,7 @@ from procman.probes.broker import ask_broker
 from procman.probes.broker_facts import BrokerFacts
 from procman.probes.runner import AppError, ask_project
 from procman.probes.runner import Place as Where
-from procman.project import Beat, Command, Launch, Program, Project
+from procman.project import Beat, Launch, Program, Project
 
 ROOT = "{user} has uid 0: a program cannot run as root"
 
@@ -152,13 +152,7 @@ def _ask_all(
         url = project.health.management_url
         queues = declared_queues(programs)
         broker = pool.submit(
-            ask_broker,
-            where,
-            project.app,
-            programs=queues,
-            management_url=url,
-            every_url=True,
-            timeout=timeout / 2,
+            ask_broker, where, project.app, programs=queues, management_url=url, every_url=True, timeout=timeout / 2
         )
         futures.append((programs, app, broker))
     return [_asked(programs, app, broker) for programs, app, broker in futures]
@@ -191,15 +185,9 @@ def _look(
     *,
     set_aside: bool,
 ) -> PreflightFacts:
-    commands = [program for program in project.programs if isinstance(program.options, Command)]
-    executables = Executables.of(commands)
-    schedule = _schedule_file(project, asked)
-    question = {
-        "paths": [str(path) for path in dict.fromkeys(_paths(project, asked))],
-        "below": [str(path) for path in dict.fromkeys(_looked_into(project, asked))],
+    executables = Executables.of(project.programs)
+    question = _question(project, asked) | {
         "commands": executables.looked_up(launches, secrets),
-        "subcommands": sorted(set(filter(None, map(celery_subcommand, commands)))),
-        "schedule": str(schedule) if schedule else None,
         "set_aside": set_aside,
     }
     try:
@@ -242,6 +230,17 @@ def _companion(project: Project, launches: Mapping[str, Launch]) -> PreflightFac
         seen = _look(project, own, secrets, [], set_aside=False)
     wrappers = {name: each.result() for name, each in tried.items()}
     return replace(seen, environment_file=file, table=table, wrappers=wrappers)
+
+
+def _question(project: Project, asked: list[AppAnswer]) -> dict[str, Any]:
+    """Return what the probe is asked about the paths and the commands of `project`."""
+    schedule = _schedule_file(project, asked)
+    return {
+        "paths": [str(path) for path in dict.fromkeys(_paths(project, asked))],
+        "below": [str(path) for path in dict.fromkeys(_looked_into(project, asked))],
+        "subcommands": sorted(set(filter(None, map(celery_subcommand, project.programs)))),
+        "schedule": str(schedule) if schedule else None,
+    }
 
 
 def _answer(project: Project, question: Mapping[str, Any]) -> dict[str, Any]:

@@ -81,7 +81,6 @@ def _files(project: Project, templates: Templates) -> Iterator[RenderedFile]:
 def _unit(project: Project, program: Program, templates: Templates) -> RenderedFile:
     launch, owner, name = launch_of(project, program), owner_of(project), unit_name(program.name)
     by_credential = _has_credential(project, program, launch)
-    directives = program.systemd_directives
     values = {
         "marker": marker(project),
         "unit": name,
@@ -103,15 +102,11 @@ def _unit(project: Project, program: Program, templates: Templates) -> RenderedF
         # For an administrator's own template of an earlier procman.
         "log_file": log_path(project, program.name),
         "growing": _knows(project, "RestartSteps"),
-        "is_command": program.kind is Kind.COMMAND,
-        "type": _last(directives.get("Type"), "exec"),
-        "kill_mode": _last(directives.get("KillMode"), "mixed"),
-        "stop_signal": getattr(program.options, "stop_signal", "TERM"),
+        **_of_command(project, program),
         "notifies": program.launcher and program.kind is not Kind.COMMAND,
         "watchdog": project.health.watchdog_seconds if program.heal else None,
         "stop_timeout": stop_timeout_seconds(program),
         "abort": _knows(project, "TimeoutAbortSec"),
-        "oom_policy": _last(directives.get("OOMPolicy"), "continue") if _knows(project, "OOMPolicy") else None,
         "limits": _limits(program).items(),
         "sandbox": sandbox.blocks(project, program),
         "left_out": sandbox.left_out(project) if project.scope is Scope.USER else [],
@@ -119,6 +114,18 @@ def _unit(project: Project, program: Program, templates: Templates) -> RenderedF
     text = templates.render("systemd/program.service.j2", values)
     path = project.directories.units / name
     return RenderedFile(path, text, 0o644, owner, owner, (program.name,), section=True)
+
+
+def _of_command(project: Project, program: Program) -> dict[str, object]:
+    """Return the values that only a command may set; a worker or beat has the defaults."""
+    directives = program.systemd_directives
+    return {
+        "is_command": program.kind is Kind.COMMAND,
+        "type": _last(directives.get("Type"), "exec"),
+        "kill_mode": _last(directives.get("KillMode"), "mixed"),
+        "stop_signal": getattr(program.options, "stop_signal", "TERM"),
+        "oom_policy": _last(directives.get("OOMPolicy"), "continue") if _knows(project, "OOMPolicy") else None,
+    }
 
 
 def _last(values: tuple[str, ...] | None, default: str) -> str:
