@@ -78,16 +78,17 @@ def lint_as_text(report: LintReport, *, verbose: bool, stream: TextIO = sys.stdo
 
     Accepted findings are shown if `verbose`.
     """
+    width = width_of(stream)
     for each in report.findings:
         if verbose or not each.accepted:
-            yield from _finding_lines(each, stream)
-    yield from _judged(report)
+            yield from _finding_lines(each, stream, width)
+    yield from _judged(report, width)
     problems = [each for each in report.findings if not each.accepted]
     nothing = "no problems found" if report.programs else "no Celery program recognised"
     yield summary([each.level for each in problems]) if problems else nothing
     yield from filter(None, (count_accepted(_codes(report, is_ignored=False)), _count_ignored(report)))
     if problems:
-        yield see_explain(sorted(each.code for each in problems))
+        yield from wrapped(see_explain(sorted(each.code for each in problems)), width)
 
 
 def _codes(report: LintReport, *, is_ignored: bool) -> list[str]:
@@ -101,23 +102,23 @@ def _count_ignored(report: LintReport) -> str:
     return f"{counted}: {', '.join(dict.fromkeys(codes))}" if codes else ""
 
 
-def _finding_lines(found: Finding, stream: TextIO) -> Iterator[str]:
+def _finding_lines(found: Finding, stream: TextIO, width: int | None) -> Iterator[str]:
     level = coloured("ACCEPTED" if found.accepted else found.level.name, COLOURS[found.level], stream)
     where = f"{printable(str(found.file))}:{found.line}"
     yield f"{where}: {level} {found.code} [{printable(found.program)}] {printable(found.option)}".rstrip()
-    yield f"    {printable(found.why)}"
-    yield f"    -> {printable(found.remedy)}"
+    yield from wrapped(found.why, width, label="    ")
+    yield from wrapped(found.remedy, width, label="    -> ")
     if found.reason:
-        yield f"    ignored because {printable(found.reason)}"
+        yield from wrapped(f"ignored because {found.reason}", width, label="    ")
 
 
-def _judged(report: LintReport) -> Iterator[str]:
+def _judged(report: LintReport, width: int | None) -> Iterator[str]:
     """Yield which programs were judged, and which were only searched for secrets."""
     titles = {Kind.WORKER: "workers", Kind.BEAT: "beat", None: "not Celery, searched only for secrets"}
     for kind, title in titles.items():
-        names = [printable(part.name) for part in (*report.programs, *report.others) if part.celery is kind]
+        names = [part.name for part in (*report.programs, *report.others) if part.celery is kind]
         if names:
-            yield f"{title}: {', '.join(names)}"
+            yield from wrapped(f"{title}: {', '.join(names)}", width)
 
 
 def lint_as_json(report: LintReport) -> str:

@@ -17,6 +17,7 @@ from procman.config.load import load
 from procman.install.safe_fs.tree import Tree
 from procman.install.state.generations import write_pending
 from procman.install.state.manifest import Pending
+from procman.lint.lint import lint
 from procman.model import Level, Result
 from procman.output import check as output
 from procman.preflight import check as preflight
@@ -219,6 +220,19 @@ def test_results_are_wrapped_to_the_terminal_and_commands_stay_whole(monkeypatch
     assert [line for line in lines if len(line) > 80] == [f"{blank}   {command}"]
     piped = list(output.as_text([result], verbose=False, stream=io.StringIO()))
     assert piped[1] == f"  WARNING   PM752  {sentence}"
+
+
+def test_findings_of_a_lint_are_wrapped_but_their_places_stay_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    file = tmp_path / "site.conf"
+    file.write_text(VALID_SECTION.replace("autorestart=true", "autorestart=unexpected"))
+    lines = list(output.lint_as_text(lint([file]), verbose=False, stream=Terminal()))
+    assert lines[0] == f"{file}:6: WARNING PM907 [program:site-worker] autorestart"
+    assert lines[2].startswith("    ")
+    assert lines[3:5] == ["    -> autorestart=true", "workers: program:site-worker"]
+    assert max(map(len, lines[1:])) <= 80
 
 
 def test_install_shows_the_results_in_colours_and_not_in_escapes(monkeypatch: pytest.MonkeyPatch) -> None:
