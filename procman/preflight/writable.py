@@ -46,8 +46,10 @@ def app_can_write(preflight: PreflightFacts) -> Iterator[Result]:
                 detail = f"{preflight.user} cannot write to {written.path} ({written.what} of the app)"
                 hint = f"Check the owners and modes: namei -l {written.path}; or change that setting of the app."
                 found.append(Result("PM753", each.name, Level.WARNING, detail, hint))
+        closed = [written.path for written in each.written if not written.writable]
         for path in media_roots([each]):
-            if path not in preflight.project.writable_paths:
+            # Below one that is not the user's, such as /var by mistake, nothing may be given to the user.
+            if path not in (*preflight.project.writable_paths, *closed):
                 found += _closed_below("PM753", each.name, path, "MEDIA_ROOT", preflight)
         yield from found
         if each.written and not found:

@@ -340,6 +340,12 @@ CASES: list[tuple[str, Level, Change, str]] = [
         both(OTHER_MEDIA, below("/srv/other", "crop")),
         "cannot write to crop in /srv/other of MEDIA_ROOT",
     ),
+    (
+        "PM753",
+        WARNING,
+        both(app(written=(Written("MEDIA_ROOT", Path("/var"), writable=False),)), below("/var", "log")),
+        "cannot write to /var (MEDIA_ROOT of the app)",
+    ),
     ("PM753", WARNING, app(written=(Written("cache default", Path("/srv/cache"), writable=False),)), "/srv/cache"),
     ("PM754", WARNING, lambda each: replace(each, forbidden={"site-celery": (Path("/srv/x"),)}), "read-only"),
     (
