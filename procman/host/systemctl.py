@@ -191,7 +191,7 @@ class Systemctl:
             raise NoSuchUnit(f"systemctl {verb}: {output}", hint="Run `procman install`.")
         if re.search(NOT_ALLOWED, output):
             raise ProcmanError(f"systemctl {verb}: no permission", hint="Run the same command with sudo.")
-        raise ProcmanError(f"systemctl {verb}: {output or f'status {done.status}'}", hint=_remedy(output))
+        raise ProcmanError(f"systemctl {verb}: {_reason(output) or f'status {done.status}'}", hint=_remedy(output))
 
 
 def _properties(block: str) -> dict[str, str]:
@@ -199,8 +199,14 @@ def _properties(block: str) -> dict[str, str]:
     return {name: value for name, _, value in entries}
 
 
+def _reason(output: str) -> str:
+    """Return `output` in one line, without the commands that systemctl advises."""
+    return " ".join(line for line in output.splitlines() if not line.startswith("See "))
+
+
 def _remedy(output: str) -> str:
     masked = re.search(r"[Uu]nit (?:file )?(\S+) is masked", output)
     if masked:
         return f"The unit is masked. To allow it again: systemctl unmask {masked[1].rstrip('.')}"
-    return "See `journalctl -xe`."
+    advised = re.search(r'"(journalctl -xeu [^\s"]+)"', output)
+    return f"See `{advised[1] if advised else 'journalctl -xe'}`."
