@@ -31,6 +31,9 @@ MAX_BYTES = 8 * 1024**2
 QUIET_SECONDS = 0.5
 """How long the pipes of a process that has ended may be quiet before its output counts as complete."""
 
+CHANGES_DIRECTORY = ("/bin/sh", "-c", 'cd -- "$0" && exec "$@"')
+"""Runs the words behind it in the directory that is the first of them."""
+
 PIPE_BYTES = 64 * 1024
 """The capacity of a pipe (pipe(7))."""
 
@@ -113,11 +116,15 @@ def _start(
     stderr: int | IO[str] | None = None,
 ) -> subprocess.Popen[bytes]:
     """Start `argv` in a new session, so that `_kill_session` finds all processes that it starts."""
+    words, start = argv, directory
+    if credentials and directory != Path("/"):
+        # Python changes the directory before the user: root would pass directories that are closed to that user (S3).
+        words, start = (*CHANGES_DIRECTORY, str(directory), *argv), Path("/")
     try:
         return subprocess.Popen(
-            argv,
+            words,
             env=dict(environment),
-            cwd=directory,
+            cwd=start,
             umask=umask,
             stdin=stdin,
             stdout=stdout,

@@ -82,6 +82,22 @@ def test_capture_returns_both_streams_and_the_status() -> None:
     assert (done.status, done.stdout, done.stderr) == (3, "täst" * 50_000, "because \\xfc")
 
 
+@pytest.mark.root("only root can become another user")
+def test_root_enters_no_directory_that_is_closed_to_the_user(tmp_path: Path) -> None:
+    inner = tmp_path / "closed/inner"
+    inner.mkdir(parents=True)
+    (tmp_path / "closed").chmod(0o700)
+    for directory, output in ((inner, ""), (Path("/usr"), "/usr a b\n")):
+        done = capture(
+            ["sh", "-c", 'echo "$PWD $*"', "sh", "a b"],
+            environment=CLEAN_ENVIRONMENT,
+            directory=directory,
+            user="nobody",
+            timeout=5,
+        )
+        assert (done.stdout, done.status == 0) == (output, output != "")
+
+
 def test_capture_of_a_process_that_ignores_stdin_and_prints_much_ends() -> None:
     done = run_shell("exec <&-; head -c 1000000 /dev/zero | tr '\\0' x", stdin="y" * 1_000_000)
     assert done.stdout == "x" * 1_000_000
