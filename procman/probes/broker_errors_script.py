@@ -45,7 +45,7 @@ def trouble(error: BaseException) -> str:
         kind = _kind(each)
         if kind:
             return kind
-    return "other"
+    return "settings" if isinstance(error, ValueError) else "other"
 
 
 def _chain(error: Optional[BaseException]) -> Iterator[BaseException]:

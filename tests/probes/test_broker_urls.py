@@ -34,6 +34,13 @@ def test_password_of_redis_is_not_looked_for_in_rabbitmq(
     assert "rabbitmqctl" not in facts.remedy
 
 
+def test_url_that_cannot_be_read_is_one_to_correct(celery: CeleryEnvironment, tmp_path: Path) -> None:
+    facts = ask(celery, tmp_path, f"redis://:{SECRET}#x@127.0.0.1/0")
+    assert (facts.reachable, facts.trouble) == (False, "settings")
+    assert "percent-encode the special characters of its password" in facts.remedy
+    assert SECRET not in repr(facts)
+
+
 def test_tls_to_a_port_without_tls_is_recognised(celery: CeleryEnvironment, redis: Redis, tmp_path: Path) -> None:
     facts = ask_in_vain(celery, tmp_path, f"rediss://:{SECRET}@127.0.0.1:{redis.port}/0?ssl_cert_reqs=none")
     assert (facts.reachable, facts.trouble, facts.detail) == (False, "plain", "")
