@@ -84,9 +84,10 @@ def lint_as_text(report: LintReport, *, verbose: bool, stream: TextIO = sys.stdo
             yield from _finding_lines(each, stream, width)
     yield from _judged(report, width)
     problems = [each for each in report.findings if not each.accepted]
-    nothing = "no problems found" if report.programs else "no Celery program recognised"
-    yield summary([each.level for each in problems]) if problems else nothing
-    yield from filter(None, (count_accepted(_codes(report, is_ignored=False)), _count_ignored(report)))
+    # Without a program, the command ends with an error.
+    nothing = "no problems found" if report.programs else ""
+    last = summary([each.level for each in problems]) if problems else nothing
+    yield from filter(None, (last, count_accepted(_codes(report, is_ignored=False)), _count_ignored(report)))
     if problems:
         yield from wrapped(see_explain(sorted(each.code for each in problems)), width)
 
