@@ -55,10 +55,16 @@ def state_of(unit: Unit) -> State:
         case "deactivating":
             return State.STOPPING
         case "failed":
-            return State.FATAL
+            return State.STOPPED if _ended_badly_in_a_stop(unit) else State.FATAL
         case "inactive" if unit.text("LoadState") in ("loaded", "masked"):
             return State.EXITED if unit.is_known and was_started(unit) and not was_stopped(unit) else State.STOPPED
     return State.UNKNOWN
+
+
+def _ended_badly_in_a_stop(unit: Unit) -> bool:
+    """Return whether a failed unit only ended with another status than 0 on its stop signal, as Java does with 143."""
+    is_stopped = was_stopped(unit) and unit.moment("ActiveExit") < unit.moment("ExecMainExit")
+    return is_stopped and unit.text("Result") in ("exit-code", "signal")
 
 
 def is_desired(unit: Unit, job: Job | None, *, autostart: bool) -> bool:

@@ -113,6 +113,7 @@ def read(properties: dict[str, str], job: str | None = None, *, autostart: bool 
         (STOPPING, State.STOPPING, True),
         (STOPPED, State.STOPPED, False),
         (STOPPED_BY_FORCE, State.FATAL, False),
+        ({**STOPPED_BY_FORCE, "Result": "exit-code"}, State.STOPPED, False),
         (STOPPED_IN_BACKOFF, State.STOPPED, False),
         (ENDED, State.EXITED, True),
         (FAILED, State.FATAL, True),
