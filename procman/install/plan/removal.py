@@ -56,7 +56,8 @@ def clear(tree: Tree, directories: Directories, installation: Installation, *, p
     """Remove the empty directories that procman created, and the link `current`; the files must be gone.
 
     `installation` is what was read before the files were removed. `purge` also removes logs, backups, generations and
-    the programs' own directories, but never the schedule, because it is the project's data.
+    the programs' own directories, but never the schedule, because it is the project's data, nor a log outside procman's
+    directories, because `stdout` may name any path.
     """
     past = installation.past
     restored = tuple(restore(tree, directories.state, installation.replaced))
@@ -69,7 +70,7 @@ def clear(tree: Tree, directories: Directories, installation: Installation, *, p
     generations.forget_healing(tree, directories.state)
     if purge:
         own = (directories.state / "run", directories.state / "set-aside")
-        for path in (*installation.leftovers, *_logs(tree, directories.state, past), *own):
+        for path in (*installation.leftovers, *_own_logs(tree, directories, past), *own):
             tree.remove_tree(path)
     scope_directories.remove_directories(tree, merged(*(manifest.directories_made for manifest in past)))
     if purge:
@@ -130,6 +131,11 @@ def _logs(tree: Tree, state: Path, past: Iterable[Manifest]) -> list[Path]:
     """Return the existing logs, including the event log and rotated ones."""
     places = (*merged(*(manifest.log_files for manifest in past)), state / event_log.NAME)
     return [found for path in places for found in _rotated(tree, path)]
+
+
+def _own_logs(tree: Tree, directories: Directories, past: Iterable[Manifest]) -> list[Path]:
+    places = (directories.logs, directories.state)
+    return [each for each in _logs(tree, directories.state, past) if any(place in each.parents for place in places)]
 
 
 def _rotated(tree: Tree, path: Path) -> list[Path]:

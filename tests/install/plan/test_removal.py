@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -50,6 +51,18 @@ def test_purge_leaves_tree_as_it_was_byte_for_byte(host: Path) -> None:
     remains = sample.remove(host, purge=True)
     assert _tree(host) == before
     assert remains.stays == ()
+
+
+def test_purge_keeps_and_lists_what_a_command_logs_to_elsewhere(host: Path) -> None:
+    sample.install(host, ONE)
+    [file] = sample.directories(host).state.glob("generations/*/manifest.json")
+    found = json.loads(file.read_text())
+    elsewhere = [host / "var/web.log", host / "var/precious"]
+    file.write_text(json.dumps({**found, "log_files": [*found["log_files"], *map(str, elsewhere)]}))
+    elsewhere[0].write_text("GET /\n")
+    (elsewhere[1] / "below").mkdir(parents=True)
+    assert sample.remove(host, purge=True).stays == tuple(sorted(elsewhere))
+    assert [path.exists() for path in elsewhere] == [True, True]
 
 
 def test_uninstall_is_on_record_until_nothing_is_installed(host: Path) -> None:
