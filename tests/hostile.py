@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import strategies
+from hypothesis import settings, strategies
 
 HOSTILE = (
     "",
@@ -119,3 +119,8 @@ TEXTS = strategies.lists(
     max_size=12,
 ).map("".join)
 """Combinations of hostile pieces; some of them cannot be written."""
+
+
+def examples(number: int) -> int:
+    """Return how many random examples a test tries: `number`, or fewer in `make unit`."""
+    return max(1, number * settings.default.max_examples // 100)

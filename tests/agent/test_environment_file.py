@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from procman.agent.environment_file import EnvironmentFileError, parse_environment_file, read_assignments
 from procman.agent.variable_rules import refusal
 from tests.agent.launching import Installation
+from tests.hostile import examples
 
 READ = {
     "": {},
@@ -213,7 +214,7 @@ def test_systemd_reads_the_same(systemd: Systemd) -> None:
 PIECES = st.lists(st.sampled_from([*"AB= \t\r\n\\'\"#;`xn", "\nA=", "B = ", "\\\n", "' '", '"', "\u00e9"]), max_size=30)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(pieces=PIECES)
 def test_systemd_reads_the_same_from_any_text(systemd: Systemd, pieces: list[str]) -> None:
     text = "A=" + "".join(pieces)

@@ -18,7 +18,7 @@ from procman.project import Project, RenderedFile
 from tests.config.documents import HOME
 from tests.config.test_every_key import OTHER_VALUES, USUAL, _keys
 from tests.config.test_toml_lines import toml
-from tests.hostile import HOSTILE, REFUSED, TEXTS
+from tests.hostile import HOSTILE, REFUSED, TEXTS, examples
 from tests.read_by_supervisor import NEWEST, Reader, reader
 from tests.read_by_systemd import SYSTEMD, read_units
 
@@ -214,7 +214,9 @@ def test_no_text_injects_anything_into_systemd_files(tmp_path: Path) -> None:
 
 
 @settings(
-    max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=examples(8),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(TEXTS.filter(lambda text: text and not any(0xD800 <= ord(each) <= 0xDFFF for each in text)))
 def test_random_text_injects_nothing(tmp_path: Path, supervisor: Reader, text: str) -> None:

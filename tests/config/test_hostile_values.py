@@ -17,7 +17,7 @@ from procman.project import Project
 from tests.config.documents import HOME, PROJECT
 from tests.config.test_every_key import OTHER_VALUES, USUAL
 from tests.config.test_toml_lines import toml
-from tests.hostile import HOSTILE, REFUSED, TEXTS
+from tests.hostile import HOSTILE, REFUSED, TEXTS, examples
 
 NAMES = sorted(
     {
@@ -59,7 +59,7 @@ def _judge(path: Path) -> Project | None:
 
 
 @settings(
-    max_examples=50,
+    max_examples=examples(50),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

@@ -23,7 +23,7 @@ from procman.config.value_types import Type
 from procman.errors import ConfigurationError
 from tests.config.documents import PROJECT, problems_with, read_rest
 from tests.config.test_every_key import OTHER_VALUES, PAIRS
-from tests.hostile import TEXTS
+from tests.hostile import TEXTS, examples
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -194,7 +194,7 @@ TYPES = {key.type.expected: (key.name, key.type) for key in KEYS} | {
 
 
 @pytest.mark.parametrize("kind", [pytest.param(kind, id=name) for name, kind in TYPES.values()])
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(data=strategies.data())
 def test_schema_agrees_with_the_loader_about_values(kind: Type, data: strategies.DataObject) -> None:
     value = data.draw(_values(kind))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 
@@ -14,9 +15,10 @@ COUNTED = "1 accepted warning: PM743"
 
 
 def configure(product: Product, accept: list[str], schedule: str) -> None:
-    # A beat that runs would be reported beside those of other tests on this machine.
+    # A beat that runs, or the usual node name, would be reported beside those of other tests on this machine.
     product.configure(
-        f"[worker.celery]\nconcurrency = 1\n[beat]\nautostart = false\nschedule_file = '{schedule}'",
+        f"[worker.celery]\nconcurrency = 1\nhostname = 'accepted-{os.getpid()}@%h'\n"
+        f"[beat]\nautostart = false\nschedule_file = '{schedule}'",
         project=f"accept = {json.dumps(accept)}",
     )
 

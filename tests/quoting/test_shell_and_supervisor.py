@@ -11,7 +11,7 @@ from procman import quoting
 from procman.errors import ProcmanError
 from procman.quoting.shell import shell, shell_words
 from procman.quoting.supervisor import supervisor_command, supervisor_log_file, supervisor_option
-from tests.hostile import HOSTILE, REFUSED, TEXTS
+from tests.hostile import HOSTILE, REFUSED, TEXTS, examples
 from tests.read_by_supervisor import MAIN_SECTIONS, VERSIONS, Reader, reader
 
 
@@ -46,7 +46,7 @@ def test_hostile_values_are_read_back_by_supervisor(supervisor: Reader) -> None:
     _assert_read_back(supervisor, HOSTILE)
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(values=strategies.lists(TEXTS, min_size=1, max_size=20))
 def test_any_value_is_read_back_by_supervisor(supervisor: Reader, values: list[str]) -> None:
     _assert_read_back(supervisor, [value for value in values if not quoting.unprintable(value)])

@@ -10,7 +10,7 @@ from hypothesis import given, settings, strategies
 from procman.errors import ProcmanError
 from procman.quoting import systemd as quoting
 from procman.quoting import unprintable
-from tests.hostile import HOSTILE, REFUSED, TEXTS
+from tests.hostile import HOSTILE, REFUSED, TEXTS, examples
 from tests.read_by_systemd import Read, command_of, read_units
 
 SHORT = [*(value for value in HOSTILE if len(value) < 200), "a:b", ":ro", "a,b", "+a", "@a", "-:!a"]
@@ -76,13 +76,13 @@ def test_long_argument_is_read_back_by_systemd() -> None:
     assert command_of(read["u.service"]) == ["/bin/true", value]
 
 
-@settings(deadline=None, max_examples=10)
+@settings(deadline=None, max_examples=examples(10))
 @given(values=strategies.lists(TEXTS, min_size=1, max_size=200))
 def test_any_value_is_read_back_by_systemd(values: list[str]) -> None:
     _assert_read_back([value for value in values if not unprintable(value)])
 
 
-@settings(deadline=None, max_examples=10)
+@settings(deadline=None, max_examples=examples(10))
 @given(programs=strategies.lists(TEXTS, min_size=1, max_size=200))
 def test_path_of_a_program_is_read_back_or_refused(programs: list[str]) -> None:
     units, desired = {}, {}

@@ -23,7 +23,8 @@ def content_of(path: Path) -> str:
         with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise ProcmanError(f"{path}: not a regular file", hint="Name the file itself.")
-            content = file.read(LARGEST + 1)
+            # None from a file of the kernel that has nothing to read yet, such as /proc/kmsg.
+            content = file.read(LARGEST + 1) or b""
     except FileNotFoundError:
         raise ProcmanError(f"{path} does not exist", hint="Correct the path.") from None
     except OSError as error:

@@ -21,7 +21,7 @@ from procman.errors import ProcmanError
 from procman.project import Command, Project, Worker
 from procman.quoting import unprintable
 from tests.backends.supervisor.projects import reference, rendered, with_programs
-from tests.hostile import HOSTILE, REFUSED, TEXTS
+from tests.hostile import HOSTILE, REFUSED, TEXTS, examples
 
 ME = pwd.getpwuid(os.geteuid())
 
@@ -133,7 +133,7 @@ def test_hostile_values_arrive(place: Place, shell: str, first: int) -> None:
 
 
 @pytest.mark.parametrize("shell", FOUND)
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 @given(values=strategies.lists(TEXTS, min_size=1, max_size=20))
 def test_any_value_arrives(place: Place, shell: str, values: list[str]) -> None:
     _assert_arrives(place, shell, [value for value in values if not unprintable(value)])

@@ -15,6 +15,7 @@ from procman.errors import ConfigurationError
 from procman.init.draft import Draft
 from procman.init.write_toml import text_of
 from procman.sources import SUPERVISOR, Source
+from tests.hostile import examples
 from tests.init.importing.programs import existing
 from tests.init.importing.test_take import taken
 
@@ -51,7 +52,7 @@ PROGRAMS = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(PROGRAMS)
 def test_loader_accepts_whatever_is_imported_but_for_keys_to_fill_in(found: list[Any]) -> None:
     programs = []
