@@ -12,7 +12,7 @@ BIN = $(VIRTUALENV)/bin
 READY = $(VIRTUALENV)/ready
 DEMO = $(CURDIR)/.build/demo
 PYTEST = $(BIN)/python -m pytest -n $(AT_ONCE) --dist loadgroup
-UNIT = $(BIN)/python -m pytest -n 3 --hypothesis-profile='few examples' -m '$(ALONE)'
+UNIT = $(BIN)/python -m pytest -n 4 --dist worksteal --hypothesis-profile='few examples' -m '$(ALONE)'
 ALONE = not (supervisord or celery or versions or package or strace or thorough or root or host or chaos or soak)
 
 # Otherwise Python would compile many modules again each time a test starts it.

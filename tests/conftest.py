@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -54,6 +55,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(marker)
             if fixture == "reachable_python":  # takes ten seconds to create
                 item.add_marker(pytest.mark.xdist_group(fixture))
+
+
+def pytest_collection_finish() -> None:
+    # Otherwise Python would look for garbage among thousands of tests, again and again.
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -123,4 +123,6 @@ TEXTS = strategies.lists(
 
 def examples(number: int) -> int:
     """Return how many random examples a test tries: `number`, or fewer in `make unit`."""
-    return max(1, number * settings.default.max_examples // 100)
+    default = settings.default
+    assert default
+    return max(1, number * default.max_examples // 100)

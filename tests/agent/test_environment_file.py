@@ -214,6 +214,7 @@ def test_systemd_reads_the_same(systemd: Systemd) -> None:
 PIECES = st.lists(st.sampled_from([*"AB= \t\r\n\\'\"#;`xn", "\nA=", "B = ", "\\\n", "' '", '"', "\u00e9"]), max_size=30)
 
 
+@pytest.mark.thorough
 @settings(max_examples=examples(300), deadline=None)
 @given(pieces=PIECES)
 def test_systemd_reads_the_same_from_any_text(systemd: Systemd, pieces: list[str]) -> None:

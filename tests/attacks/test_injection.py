@@ -213,6 +213,7 @@ def test_no_text_injects_anything_into_systemd_files(tmp_path: Path) -> None:
     assert read_units(units).keys() == units.keys()
 
 
+@pytest.mark.thorough
 @settings(
     max_examples=examples(8),
     deadline=None,

@@ -58,6 +58,7 @@ def _judge(path: Path) -> Project | None:
     return None
 
 
+@pytest.mark.thorough
 @settings(
     max_examples=examples(50),
     deadline=None,
@@ -125,6 +126,7 @@ def _refused(directory: Path, tables: dict[str, dict[str, Any]]) -> set[str]:
 ALL = {f"{table}.{name}" for table, forms in LOOSE.items() for name in forms}
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("backend", ["supervisor", "systemd"])
 def test_accepted_string_can_be_rendered(tmp_path: Path, backend: str) -> None:
     rendered = set()

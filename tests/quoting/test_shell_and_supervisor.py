@@ -46,6 +46,7 @@ def test_hostile_values_are_read_back_by_supervisor(supervisor: Reader) -> None:
     _assert_read_back(supervisor, HOSTILE)
 
 
+@pytest.mark.thorough
 @settings(max_examples=examples(60))
 @given(values=strategies.lists(TEXTS, min_size=1, max_size=20))
 def test_any_value_is_read_back_by_supervisor(supervisor: Reader, values: list[str]) -> None:

@@ -132,6 +132,7 @@ def test_hostile_values_arrive(place: Place, shell: str, first: int) -> None:
     _assert_arrives(place, shell, HOSTILE[first : first + 8])
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("shell", FOUND)
 @settings(max_examples=examples(25))
 @given(values=strategies.lists(TEXTS, min_size=1, max_size=20))

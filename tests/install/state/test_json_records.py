@@ -100,6 +100,7 @@ def test_arbitrary_bytes_raise_procman_error(content: bytes) -> None:
         json_records.from_bytes(Manifest, content, PATH)
 
 
+@pytest.mark.thorough
 @settings(deadline=None)
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), lambda data: st.lists(data), max_leaves=4))
 def test_arbitrary_json_in_any_field_is_read_or_raises_procman_error(data: object) -> None:
