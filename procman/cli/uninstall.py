@@ -19,8 +19,9 @@ def uninstall(selection: Selection, purge: bool, lock_seconds: float) -> None:
     """Stop the programs and remove the installed files.
 
     Running tasks finish first. Logs, generations, backed-up files and beat's schedule are kept and listed; --purge
-    removes all of them except the schedule, which procman never deletes. Existing programs that an install adopted are
-    restored, and started if they ran before; but not a file that was changed again since.
+    removes all of them except the schedule, and logs outside procman's directories, which procman never deletes.
+    Existing programs that an install adopted are restored, and started if they ran before; but not a file that was
+    changed again since.
 
     \b
     Examples:

@@ -131,8 +131,10 @@ def test_reload_loses_no_request_and_no_task_and_runs_the_new_code(shop: Shop) -
     assert {name for name in before if after[name] != before[name]} == {*map(shop.name, daphnes)}
     shop.send(4, 5)
     eventually(lambda: {3, 4, 5} <= {*shop.tasks("finished")}, "all tasks have run")
+    versions = shop.versions()
     # The third runs before the reload if that takes long to begin.
-    assert {**shop.versions(), 3: "?"} == {1: "one", 2: "one", 3: "?", 4: "two", 5: "two"}
+    assert versions.pop(3) in ("one", "two")
+    assert versions == {1: "one", 2: "one", 4: "two", 5: "two"}
     assert set((shop.tasks("started") + shop.tasks("finished")).values()) == {2}
 
 

@@ -81,7 +81,8 @@ def test_replaced_program_finishes_its_task_before_the_new_section_runs(supervis
     eventually(lambda: supervisord.events("a")[-1] == "ready")
     found = supervisord.events("a")
     assert found[:4] == ["start", "ready", "term", "finished"]
-    # In between, a slow machine lets supervisord start the program with the old section, which is stopped again.
+    # supervisord may start the old section once more before it is ordered to stop: that process has no task yet.
+    assert found[4:-2] in ([], ["start"], ["start", "term"], ["start", "ready"], ["start", "ready", "term"])
     assert found[-2:] == ["start", "ready"]
     [[_, changed, _]] = supervisord.client.call("reloadConfig")
     assert changed == ["b"]
