@@ -100,6 +100,8 @@ def _positions(text: str) -> Iterator[tuple[tuple[str, ...], int, int]]:
             _end_of_line(place)
         elif place.reads != "value" and len(place.key) < DEEPEST and (token["bare"] or token["string"]):
             place.key.append(token["bare"] or _unquoted(token["string"]))
+            if len(place.key) == DEEPEST:
+                yield tuple(place.key), line, token.end()  # a hostile key may have no `=`
         line += token.group().count("\n")
 
 

@@ -264,9 +264,10 @@ WORKER = InstalledProgram("catmaid-celery", "worker.celery", Kind.WORKER, True, 
     ("restarts", "age", "expected"), [("0", 5, False), ("3", 5, True), ("3", 3700, False), ("3", None, True)]
 )
 def test_journal_is_read_only_for_a_unit_that_was_restarted_lately(
-    restarts: str, age: float | None, expected: bool
+    restarts: str, age: float | None, expected: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    started = 0 if age is None else int((time.monotonic() - age) * 1e6)
+    monkeypatch.setattr(time, "monotonic", lambda: 5000.0)  # a host that has just booted has no unit of that age
+    started = 0 if age is None else int((5000 - age) * 1e6)
     process = {"MainPID": "0"} if age is None else {"ExecMainStartTimestampMonotonic": str(started)}
     unit = Unit(UNIT, {**COMMON, **RUNNING, "NRestarts": restarts, **process})
     assert was_restarted_lately(unit) is expected
