@@ -189,7 +189,23 @@ def _health_environment(project: Project, program: Program) -> dict[str, str]:
         for name, value in values.items()
         if not is_left_out(known[name], value)
     }
+    environment |= _stop_environment(program)
     return environment | {"PROCMAN_HOLD_FILE": str(project.directories.state / "holds" / f"{program.name}.json")}
+
+
+def _stop_environment(program: Program) -> dict[str, str]:
+    """Return the variables by which a worker knows when it is killed, and when to hand back its messages.
+
+    The agent's own defaults are left out, so that the start scripts of an earlier procman stay as they are.
+    """
+    if not isinstance(program.options, Worker):
+        return {}
+    values = {
+        "stop_timeout_seconds": program.stop_timeout_seconds,
+        "handback_seconds": program.options.handback_seconds,
+    }
+    usual = agent_settings.HealthSettings._field_defaults
+    return {f"PROCMAN_{name.upper()}": str(value) for name, value in values.items() if value != usual[name]}
 
 
 def agent_source(name: str) -> str:

@@ -117,6 +117,13 @@ class Worker:
         "Time, in seconds, after which SoftTimeLimitExceeded is raised in a task (--soft-time-limit).",
         "SECONDS",
     )
+    handback_seconds: int = setting(
+        10,
+        "Time, in seconds, before the end of stop_timeout_seconds at which a worker that is still busy returns to the "
+        "broker what it can. At most half of stop_timeout_seconds counts. 0 turns this off: the worker is killed with "
+        "what it holds. See procman explain stopping.",
+        between=(0, 86_400),
+    )
     optimization: str | None = setting(
         None, "How tasks are given to pool processes (-O): fair gives them only to idle ones.", "OPTIMIZATION"
     )
@@ -273,8 +280,8 @@ class Program:
     launcher: bool = setting(
         True,
         "Start the program through procman's launcher. With false, the plain command is started: it writes no "
-        "heartbeat, does not wait for an earlier process that still runs, and does not stop if supervisord is killed; "
-        "under supervisord it cannot have an environment_file either.",
+        "heartbeat, hands nothing back before it is killed, does not wait for an earlier process that still runs, and "
+        "does not stop if supervisord is killed; under supervisord it cannot have an environment_file either.",
     )
     wrapper: tuple[str, ...] = setting(
         (),

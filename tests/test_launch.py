@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from procman.agent import BESIDE_LAUNCHER
-from procman.agent.settings import read_settings
+from procman.agent.settings import handback_delay, read_settings
+from procman.config.read_programs import DEFAULT_STOP_TIMEOUT_SECONDS
 from procman.install.state.holds import hold_path
 from procman.launch import (
     agent_source,
@@ -24,7 +25,7 @@ from procman.launch import (
     owner_of,
 )
 from procman.model import HealthSettings, Scope, setting
-from procman.project import Launch, Project
+from procman.project import Launch, Project, Worker
 from procman.records import record
 from procman.subprocesses import SYSTEM_PATH
 from tests.config.documents import HOME, PROJECT, read, read_rest
@@ -268,6 +269,62 @@ def test_agent_has_the_defaults_of_the_configuration() -> None:
         *("failures", "heal", "restarts_per_hour"),
     ]
     assert [getattr(alone, name) for name in shared] == [getattr(configured, name) for name in shared]
+
+
+def test_worker_knows_a_stop_timeout_and_handback_that_are_not_the_usual_ones(tmp_path: Path) -> None:
+    rest = """
+[worker.usual]
+[worker.set-to-the-usual]
+stop_timeout_seconds = 600
+handback_seconds = 10
+[worker.long]
+stop_timeout_seconds = 3600
+handback_seconds = 60
+[worker.off]
+handback_seconds = 0
+[worker.plain]
+launcher = false
+handback_seconds = 60
+[command.flower]
+argv = ["celery", "flower"]
+stop_timeout_seconds = 300
+[beat]
+"""
+    found = launches(read_rest(tmp_path, rest))
+    names = ("PROCMAN_STOP_TIMEOUT_SECONDS", "PROCMAN_HANDBACK_SECONDS")
+    rendered = {key: [launch.environment.get(name) for name in names] for key, launch in found.items()}
+    assert {key: values for key, values in rendered.items() if values != [None, None]} == {
+        "worker.long": ["3600", "60"],
+        "worker.off": [None, "0"],
+    }
+    settings = {key: read_settings(launch.environment) for key, launch in found.items()}
+    assert [handback_delay(settings[f"worker.{key}"]) for key in ("usual", "long", "off")] == [590, 3540, None]
+
+
+def test_agent_has_the_usual_stop_timeout_and_handback_of_workers() -> None:
+    alone = read_settings({})
+    assert (alone.stop_timeout_seconds, alone.handback_seconds) == (
+        *(DEFAULT_STOP_TIMEOUT_SECONDS["worker"], Worker.handback_seconds),
+    )
+
+
+@pytest.mark.parametrize(
+    ("stop_timeout", "handback", "delay"),
+    [("600", "10", 590), ("600", "0", None), ("600", "500", 300), ("5", "10", 2.5), ("0.5", "0.1", 0.4)],
+)
+def test_handback_takes_at_most_half_of_the_stop_timeout(stop_timeout: str, handback: str, delay: float | None) -> None:
+    environment = {"PROCMAN_STOP_TIMEOUT_SECONDS": stop_timeout, "PROCMAN_HANDBACK_SECONDS": handback}
+    settings = read_settings(environment)
+    assert (handback_delay(settings), settings.problems) == (delay, [])
+
+
+@pytest.mark.parametrize("name", ["PROCMAN_STOP_TIMEOUT_SECONDS", "PROCMAN_HANDBACK_SECONDS"])
+@pytest.mark.parametrize("value", ["-1", "soon", "nan", "1e9"])
+def test_invalid_time_of_a_stop_is_reported_and_replaced(name: str, value: str) -> None:
+    settings = read_settings({name: value})
+    assert (settings.stop_timeout_seconds, settings.handback_seconds) == (600, 10)
+    [problem] = settings.problems
+    assert name in problem
 
 
 def test_later_key_is_in_start_scripts_only_if_it_is_set(tmp_path: Path) -> None:

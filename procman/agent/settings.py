@@ -25,6 +25,10 @@ class HealthSettings(NamedTuple):
     restarts_per_hour: int = 3
     code_seconds: float = 60
     """How often the files of the loaded modules are compared."""
+    stop_timeout_seconds: float = 600
+    """How long after SIGTERM the process manager kills the worker."""
+    handback_seconds: float = 10
+    """How long before that it hands messages back; 0: never (`handback_delay`)."""
     hold_file: Optional[str] = None
     boot_id: Optional[str] = None
     problems: List[str] = []
@@ -39,6 +43,8 @@ LEAST = {
     "failures": 1,
     "restarts_per_hour": 0,
     "code_seconds": 0.05,
+    "stop_timeout_seconds": 0.1,
+    "handback_seconds": 0.0,
 }
 """The smallest value of each number; if it is an integer, the value is an integer too."""
 
@@ -60,6 +66,16 @@ def read_settings(environment: Mapping[str, str]) -> HealthSettings:
         boot_id=_boot_id(),
         problems=problems,
     )
+
+
+def handback_delay(settings: HealthSettings) -> Optional[float]:
+    """Return how many seconds after SIGTERM a busy worker hands back what it holds; None: never.
+
+    At least half of the stop timeout belongs to the running tasks.
+    """
+    if not settings.handback_seconds:
+        return None
+    return settings.stop_timeout_seconds - min(settings.handback_seconds, settings.stop_timeout_seconds / 2)
 
 
 def _number(environment: Mapping[str, str], field: str, least: float, problems: List[str]) -> Any:

@@ -106,10 +106,22 @@ def _check_workers(document: Document, programs: tuple[Program, ...]) -> None:
                 f"expected less than time_limit_seconds ({hard}): "
                 "the hard time limit would kill the task before the soft limit fires",
             )
+        _check_handback(document, program, worker)
         for queue in sorted({*worker.queues} & {*worker.exclude_queues}):
             document.add_problem(
                 document.setting(program.key, "exclude_queues"), f"{queue} is in queues too: remove it from one of them"
             )
+
+
+def _check_handback(document: Document, program: Program, worker: Worker) -> None:
+    """Note a `handback_seconds` in the file that leaves no time for tasks; the default is shortened instead."""
+    limit, place = program.stop_timeout_seconds, document.setting(program.key, "handback_seconds")
+    if worker.handback_seconds >= limit and document.is_set(place):
+        document.add_problem(
+            place,
+            f"expected less than stop_timeout_seconds ({limit}): set a smaller number, 0 for no handback, "
+            "or a longer stop_timeout_seconds",
+        )
 
 
 def _check_commands(document: Document, project: Project) -> None:

@@ -73,6 +73,10 @@ class Document:
         places = (f"{where}.{name}" for where in (program, f"defaults.{kind}", "defaults.program"))
         return next((place for place in places if place in self._lines), f"{program}.{name}")
 
+    def is_set(self, key: str) -> bool:
+        """Return whether the file has `key`, even with its default as the value."""
+        return key in self._lines
+
     def _line(self, key: str) -> int:
         while key not in self._lines and "." in key:
             key = key.rpartition(".")[0]

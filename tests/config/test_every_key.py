@@ -35,6 +35,7 @@ OTHER_VALUES: dict[str, Any] = {
     "extra_arguments": ["--statedb=/var/lib/catmaid/state"],
     "group": "staff",
     "failures": 5,
+    "handback_seconds": 30,
     "first_instance": 0,
     "free_space_mib": 100,
     "heal": False,

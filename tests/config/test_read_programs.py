@@ -202,6 +202,34 @@ def test_soft_time_limit_must_be_below_the_hard_one(tmp_path: Path) -> None:
     read_rest(tmp_path, "[worker.a]\nsoft_time_limit_seconds = 4.9\ntime_limit_seconds = 5")
 
 
+def test_handback_leaves_time_for_running_tasks(tmp_path: Path) -> None:
+    rest = "[defaults.worker]\nhandback_seconds = 60\n[worker.a]\nstop_timeout_seconds = 60\n[worker.b]\n[worker.c]\n"
+    problem = (
+        "expected less than stop_timeout_seconds (60): set a smaller number, 0 for no handback, or a longer "
+        "stop_timeout_seconds"
+    )
+    assert problems_with(tmp_path, rest) == [f"FILE:8: defaults.worker.handback_seconds: {problem}"]
+    [found] = problems_with(tmp_path, "[worker.a]\nstop_timeout_seconds = 10\nhandback_seconds = 10")
+    assert found.startswith("FILE:9: worker.a.handback_seconds: expected less than stop_timeout_seconds (10)")
+    for fits in (
+        "stop_timeout_seconds = 5",
+        "stop_timeout_seconds = 5\nhandback_seconds = 0",
+        "handback_seconds = 599",
+    ):
+        assert read_rest(tmp_path, f"[worker.a]\n{fits}").programs
+
+
+@pytest.mark.parametrize("table", ["command.a", "defaults.program", "beat", "health"])
+def test_only_workers_hand_back(tmp_path: Path, table: str) -> None:
+    (found,) = problems_with(
+        tmp_path,
+        f"[worker.b]\n[{table}]\nargv = ['x']\nhandback_seconds = 5".replace(
+            "argv = ['x']\n", "argv = ['x']\n" if table == "command.a" else ""
+        ),
+    )
+    assert f"{table}.handback_seconds: unknown key" in found
+
+
 def test_autoscale_is_sorted_with_the_maximum_first(tmp_path: Path) -> None:
     one, other = read_rest(tmp_path, "[worker.a]\nautoscale = [3, 10]\n[worker.b]\nautoscale = [10, 3]").programs
     assert _worker(one).autoscale == _worker(other).autoscale == (10, 3)

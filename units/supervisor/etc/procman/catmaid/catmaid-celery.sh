@@ -30,6 +30,7 @@ export PROCMAN_INTERVAL_SECONDS=30
 export PROCMAN_FAILURES=3
 export PROCMAN_HEAL=1
 export PROCMAN_RESTARTS_PER_HOUR=3
+export PROCMAN_STOP_TIMEOUT_SECONDS=3600
 export PROCMAN_HOLD_FILE=/var/lib/procman/catmaid/holds/catmaid-celery.json
 
 cd /opt/catmaid/django/projects || exit 1
