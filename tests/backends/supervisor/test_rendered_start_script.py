@@ -206,6 +206,7 @@ def test_launcher_receives_the_variables_of_its_contract(place: Place) -> None:
         "PROCMAN_FAILURES": "3",
         "PROCMAN_HEAL": "1",
         "PROCMAN_RESTARTS_PER_HOUR": "3",
+        "PROCMAN_STOP_TIMEOUT_SECONDS": "3600",
         "PROCMAN_HOLD_FILE": "/var/lib/procman/catmaid/holds/catmaid-celery.json",
     }
 

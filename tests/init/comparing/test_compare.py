@@ -280,7 +280,8 @@ OTHER_VALUES: dict[str, Any] = {
         (record.kind, each.name)
         for record in (Worker, Beat)
         for each in fields(record)
-        if each.name not in ("instances", "extra_arguments")
+        # The last is no option of Celery: it changes how procman's own agent ends a stop.
+        if each.name not in ("instances", "extra_arguments", "handback_seconds")
     ],
     ids=lambda each: str(getattr(each, "value", each)),
 )
