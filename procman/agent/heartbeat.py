@@ -13,6 +13,7 @@ from typing import Any, Dict, Mapping, Optional
 
 from . import beat_hooks, heartbeat_format, run_files, verdict, worker_hooks
 from .changed_code import ChangedCode
+from .handback import Handback
 from .native_threads import start_thread
 from .queue_poller import QueuePoller
 from .sd_notify import Systemd
@@ -44,6 +45,7 @@ class Heart:
         self.observed = WorkerState(self.settings)
         self.observed.on_change = self._on_change
         self._recorder = TaskRecorder(self.settings, self.observed.started)
+        self._handback = Handback(self.settings, self.observed, self._recorder, self.report)
         self.code = ChangedCode(self.settings, self.observed, environment.get("PROCMAN_DIRECTORY") or ".")
         self.observed.changed_code = self.code.fields
         self._systemd = Systemd(environment)
@@ -91,7 +93,9 @@ class Heart:
                 beat_hooks.connect(self.observed, self._asker.of_app)
             else:
                 loop_seconds = min(self._seconds, self.settings.stale_seconds / 3)
-                worker_hooks.connect(self.observed, self._recorder, loop_seconds, self._asker.of_consumer)
+                worker_hooks.connect(
+                    self.observed, self._recorder, self._handback, loop_seconds, self._asker.of_consumer
+                )
         except Exception as error:
             self.observed.missing["hooks"] = described(error)
             # Without the hooks no signal reports it.
@@ -168,6 +172,8 @@ class Heart:
 
     def write(self) -> None:
         """Write the latest heartbeat, and heal the program if needed."""
+        # Before the disk, which may hang.
+        self._handback.look()
         heartbeat = self._latest
         if heartbeat is None:
             return

@@ -7,9 +7,10 @@ import sys
 from time import monotonic, time
 from typing import Any, Callable, Collection, List, NamedTuple, Optional, Tuple
 
-from . import heartbeat_format, pool_ends, pool_processes, run_files, task_recorder, verdict
+from . import graceful_stop, heartbeat_format, pool_ends, pool_processes, run_files, task_recorder, verdict
 from .broker_digest import brokers_of
 from .broker_record import BROKER_FILE, BROKER_FILE_MODE, record_of
+from .handback import Handback
 from .routed_queues import routed_queues
 from .task_recorder import TaskRecorder
 from .worker_state import ActiveTask, Measured, WorkerState, described, printable
@@ -27,7 +28,11 @@ LEAST_SECONDS_OF_CALLS = 5
 
 
 def connect(
-    observed: WorkerState, recorder: TaskRecorder, loop_seconds: float, start_asking: Callable[[Any], None]
+    observed: WorkerState,
+    recorder: TaskRecorder,
+    handback: Handback,
+    loop_seconds: float,
+    start_asking: Callable[[Any], None],
 ) -> None:
     """Keep `observed` and `recorder` up to date with the worker that this process will become.
 
@@ -39,6 +44,7 @@ def connect(
         observed.enter(verdict.STARTING)
         try:
             _add_steps(sender, observed, recorder, loop_seconds, start_asking)
+            guarded(observed, "graceful stop", lambda: graceful_stop.follow(sender, observed, handback))
             observed.await_ready()
         except Exception as error:
             observed.missing["worker"] = described(error)

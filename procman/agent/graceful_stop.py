@@ -1,0 +1,106 @@
+"""Stop a worker without holding messages back: return what it has not started, then let the running tasks finish.
+
+Celery's own stop keeps reserved messages until it exits, and waits for the running tasks with its event loop at rest:
+RabbitMQ closes the connection after two or three missed heartbeats and delivers a late-acknowledged task again while it
+still runs. So the stop is held up at the point where the loop would end, with everything in place: Celery 4.4 to 5.7,
+in workers with an event loop. In others Celery's own stop is left alone.
+"""
+
+import importlib
+import sys
+from typing import Any, Callable
+
+from . import verdict
+from .reserved_messages import ReservedMessages
+from .settings import report
+from .worker_state import WorkerState, described
+
+TURN_SECONDS = 0.1
+"""How long one round of the event loop may wait, and for how long messages are returned between two rounds."""
+
+
+def follow(worker: Any, observed: WorkerState, handback: Any) -> None:
+    """Return messages and drain when `worker` is stopped gracefully; `handback` ends a drain that takes too long."""
+    loops: Any = importlib.import_module("celery.worker.loops")
+    loops.state = StateOfLoop(loops.state, GracefulStop(worker, observed, handback).begin)
+
+
+class StateOfLoop:
+    """What Celery's event loop sees of `celery.worker.state`; each of its rounds asks for a shutdown."""
+
+    def __init__(self, state: Any, before_stop: Callable[[], None]) -> None:
+        self._state, self._before_stop = state, before_stop
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._state, name)
+
+    def maybe_shutdown(self) -> None:
+        """Raise WorkerShutdown or WorkerTerminate if the worker is to stop."""
+        state = self._state
+        if is_set(state.should_stop) and not is_set(state.should_terminate):
+            self._before_stop()
+        state.maybe_shutdown()
+
+
+def is_set(flag: Any) -> bool:
+    """Return whether Celery's flag is set: its value is an exit status, and so often 0."""
+    return flag is not None and flag is not False
+
+
+class GracefulStop:
+    """A graceful stop of one worker."""
+
+    def __init__(self, worker: Any, observed: WorkerState, handback: Any) -> None:
+        self._worker, self._observed, self._handback = worker, observed, handback
+
+    def begin(self) -> None:
+        """Return the reserved messages and wait for the running tasks; never raises an Exception."""
+        self._observed.enter(verdict.STOPPING)
+        try:
+            if self._worker.consumer.hub is not None:
+                self._return_and_drain()
+        except Exception as error:
+            # Celery's own stop continues.
+            self._observed.missing["graceful stop"] = described(error)
+            report(self._observed.settings.program, f"cannot finish the stop as planned ({described(error)})")
+
+    def _return_and_drain(self) -> None:
+        messages = ReservedMessages(self._worker)
+        messages.stop_consuming()
+        messages.withdraw()
+        turn = _turns(self._worker.consumer.hub)
+        while not messages.give_back(TURN_SECONDS) or is_busy(self._worker.pool):
+            if is_set(sys.modules["celery.worker.state"].should_terminate):
+                return
+            if self._handback.is_due():
+                self._handback.from_main_thread(self._worker)
+                return
+            next(turn)
+            # A job of a pool process that has died waits for another one.
+            messages.withdraw()
+
+
+def _turns(hub: Any) -> Any:
+    """Turn the event loop once at each step."""
+    while True:
+        hub.timer.call_after(TURN_SECONDS, lambda: None)
+        for _ in hub.create_loop():
+            yield
+            hub.timer.call_after(TURN_SECONDS, lambda: None)
+
+
+def is_busy(pool: Any) -> bool:
+    """Return whether `pool` runs a task or will run one that cannot be withdrawn."""
+    jobs = getattr(getattr(pool, "_pool", None), "_cache", None)
+    if isinstance(jobs, dict):
+        return any(not job.ready() for job in list(jobs.values()))
+    threads = getattr(getattr(pool, "executor", None), "_threads", ())
+    return any(_is_at_work(sys._current_frames().get(thread.ident)) for thread in list(threads))
+
+
+def _is_at_work(frame: Any) -> bool:
+    """Return whether a thread of a ThreadPoolExecutor is in a call; Celery keeps no list that could be relied on."""
+    run = sys.modules["concurrent.futures.thread"]._WorkItem.run.__code__
+    while frame is not None and frame.f_code is not run:
+        frame = frame.f_back
+    return frame is not None

@@ -1,0 +1,172 @@
+"""Return the messages that a stopping worker has received and not started: Celery 4.4 to 5.7, with an event loop.
+
+Celery keeps them until it exits. Everything here runs in the main thread, between two rounds of the event loop.
+"""
+
+import sys
+from collections import deque
+from contextlib import contextmanager
+from time import monotonic
+from typing import Any, Deque, Iterator, List
+
+CANCEL_SECONDS = 5.0
+
+
+class ReservedMessages:
+    """The messages of `worker` that it returns when it stops, each at most once."""
+
+    def __init__(self, worker: Any) -> None:
+        self._worker = worker
+        self._channel = worker.consumer.task_consumer.channel
+        self._waiting: Deque[Any] = deque()
+        """Messages that can no longer start here, in the order in which the broker sent them."""
+        self.returned = 0
+
+    def stop_consuming(self) -> None:
+        """Cancel the consumer of tasks; keep what the broker still sends. Raises what the connection raises."""
+        consumer = self._worker.consumer.task_consumer
+        # The broker's answer to the cancellation comes after the messages that it has sent before.
+        consumer.on_message = self._waiting.append
+        # A command by remote control must not start it again.
+        self._worker.consumer.add_task_queue = lambda *_, **__: None
+        with _bounded(self._worker.consumer.connection):
+            consumer.cancel()
+
+    def withdraw(self) -> None:
+        """Take back the tasks that no pool process or thread can start any more once this has returned."""
+        requests = _of_pool(self._worker.pool) + _of_semaphore(self._worker)
+        requests += _limited(self._worker.consumer) + _scheduled(self._worker.consumer)
+        state = sys.modules["celery.worker.state"]
+        for request in requests:
+            state.task_ready(request)
+        messages = [request.message for request in requests if not request.acknowledged]
+        for request in requests:
+            request.acknowledged = True
+        self._waiting.extendleft(reversed(messages))
+
+    def give_back(self, seconds: float) -> bool:
+        """Return messages for at most `seconds`; return whether all have been returned."""
+        deadline = monotonic() + seconds
+        while self._waiting and monotonic() < deadline:
+            # The last one first: Redis puts each at the head of its queue.
+            message = self._waiting.pop()
+            if message.channel is self._channel and not message.acknowledged:
+                give_back(message)
+                self.returned += 1
+        return not self._waiting
+
+
+def give_back(message: Any) -> None:
+    """Return one message to its queue, on Redis to its head; raises what the connection raises.
+
+    A message keeps its delivery tag on Redis. Once another worker has taken it, this worker must not acknowledge or
+    restore that tag again: it would remove or repeat the message of the other worker.
+    """
+    qos: Any = getattr(message.channel, "qos", None)
+    if not hasattr(qos, "restore_by_tag"):
+        message.requeue()
+        return
+    qos.restore_by_tag(message.delivery_tag)
+    # Only forgets the tag; `ack` would remove it from Redis too.
+    qos._quick_ack(message.delivery_tag)
+    message._state = "REQUEUED"
+
+
+@contextmanager
+def _bounded(connection: Any) -> Iterator[None]:
+    """Bound how long an AMQP server may take to answer."""
+    transport = getattr(getattr(connection, "connection", None), "transport", None)
+    having_timeout = getattr(transport, "having_timeout", None)
+    if having_timeout is None:
+        yield
+    else:
+        with having_timeout(CANCEL_SECONDS):
+            yield
+
+
+# The places where requests wait --------------------------------------------------------------------------------------
+
+
+def _of_pool(pool: Any) -> List[Any]:
+    buffer = getattr(getattr(pool, "_pool", None), "outbound_buffer", None)
+    if buffer is not None:
+        return _of_buffer(buffer)
+    queue = getattr(getattr(pool, "executor", None), "_work_queue", None)
+    return [] if queue is None else _of_threads(queue)
+
+
+def _of_buffer(buffer: Any) -> List[Any]:
+    """Withdraw the jobs of which no byte has been written to a pool process."""
+    requests, kept = [], []
+    while buffer:
+        job = buffer.popleft()
+        request = getattr(job._accept_callback, "__self__", None)
+        if job._accepted or not _is_request(request):
+            kept.append(job)
+        else:
+            job.discard()
+            requests.append(request)
+    buffer.extend(kept)
+    return requests
+
+
+def _of_threads(queue: Any) -> List[Any]:
+    """Withdraw the calls that no thread has taken from the queue of a ThreadPoolExecutor."""
+    requests, kept = [], []
+    while not queue.empty():
+        try:
+            item = queue.get_nowait()
+        except Exception:  # queue.Empty, of the implementation in use
+            break
+        request = None if item is None else getattr(_arguments(item)[-1], "__self__", None)
+        if _is_request(request) and item.future.cancel():
+            requests.append(request)
+        else:
+            kept.append(item)
+    for item in kept:
+        queue.put(item)
+    return requests
+
+
+def _arguments(item: Any) -> Any:
+    # Python 3.14 keeps function, arguments and keyword arguments in one tuple.
+    return (item.args if hasattr(item, "args") else item.task[1]) or (None,)
+
+
+def _of_semaphore(worker: Any) -> List[Any]:
+    """Withdraw the requests that wait until a pool process is free."""
+    waiting: Any = getattr(worker.semaphore, "_waiting", None)
+    requests, kept = [], []
+    while waiting:
+        waiter = waiting.popleft()
+        if waiter[0] == worker._process_task:
+            requests.append(waiter[1][0])
+        else:
+            kept.append(waiter)
+    if kept:
+        waiting.extend(kept)
+    return requests
+
+
+def _limited(consumer: Any) -> List[Any]:
+    """Withdraw the requests that wait for their rate limit."""
+    requests = []
+    for bucket in list(consumer.task_buckets.values()):
+        while bucket and bucket.contents:
+            requests.append(bucket.contents.popleft()[0])
+    return requests
+
+
+def _scheduled(consumer: Any) -> List[Any]:
+    """Withdraw the requests that wait for their ETA."""
+    requests = []
+    for waiting in list(consumer.timer.schedule.queue):
+        entry = waiting.entry
+        if entry.fun in (consumer.apply_eta_task, consumer._limit_post_eta) and not entry.canceled:
+            entry.cancel()
+            requests.append(entry.args[0])
+    return requests
+
+
+def _is_request(found: Any) -> bool:
+    return hasattr(found, "acknowledged") and hasattr(found, "message")
