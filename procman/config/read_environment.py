@@ -19,7 +19,7 @@ OWN_VARIABLES = {
     "VIRTUAL_ENV": "use the key virtualenv in [project]",
     "PYTHONHOME": "it breaks the virtualenv",
     "C_FORCE_ROOT": "Celery should not run as root: set the key user in [project]",
-    "REMAP_SIGTERM": "with it, a graceful stop ends running tasks",
+    "REMAP_SIGTERM": "with it, a graceful stop ends running tasks; see handback_seconds",
     **dict.fromkeys(
         (
             *("INVOCATION_ID", "JOURNAL_STREAM", "MANAGERPID", "MANAGERPIDFDID", "MEMORY_PRESSURE_WATCH"),

@@ -12,6 +12,9 @@ from procman.host.systemctl import Systemctl, Unit
 from procman.host.unit_names import STOP_MARGIN_SECONDS
 from procman.model import Scope
 
+HANDBACK = "and a worker hands its tasks back only at the end of it"
+"""What is lost as well: the next worker gets these tasks late, or never."""
+
 
 def cut_short(unit: str, longest_seconds: int) -> str | None:
     """Return how the host's systemd would lose tasks when it stops `unit`, with the remedy.
@@ -45,8 +48,8 @@ def cut_by_reboot(longest_seconds: int) -> str | None:
     if allowed is None or allowed >= longest_seconds:
         return None
     return (
-        f"a reboot is forced after {allowed:g} s, but the stop of a program may take {longest_seconds} s. As root, "
-        "run systemctl edit reboot.target poweroff.target, and set in both, under [Unit]: "
+        f"a reboot is forced after {allowed:g} s, but the stop of a program may take {longest_seconds} s, {HANDBACK}. "
+        "As root, run systemctl edit reboot.target poweroff.target, and set in both, under [Unit]: "
         f"JobTimeoutSec={longest_seconds + STOP_MARGIN_SECONDS + 60}"
     )
 
@@ -63,7 +66,8 @@ def warnings_of_user(longest: int) -> Iterator[str]:
     allowed = systemd_host.time_limit("TimeoutStopUSec", unit)
     if allowed is not None and allowed < longest:
         yield (
-            f"at shutdown, the host kills {unit} and running tasks after {allowed:g} s; to extend that, as root: "
+            f"at shutdown, the host kills {unit} and running tasks after {allowed:g} s, but a stop may take "
+            f"{longest} s, {HANDBACK}; to extend that, as root: "
             f"mkdir -p /etc/systemd/system/{unit}.d && printf '[Service]\\nTimeoutStopSec={longest + 30}\\n' "
             f"> /etc/systemd/system/{unit}.d/procman.conf && systemctl daemon-reload"
         )
@@ -73,7 +77,9 @@ def _reasons(unit: Unit, longest_seconds: int) -> list[str]:
     reasons = []
     allowed = systemd_host.seconds(unit.text("TimeoutStopUSec"))
     if allowed is not None and allowed < longest_seconds:
-        reasons.append(f"it is killed after {allowed:g} s, but a stop of all its programs may take {longest_seconds} s")
+        reasons.append(
+            f"it is killed after {allowed:g} s, but a stop of all its programs may take {longest_seconds} s, {HANDBACK}"
+        )
     if unit.text("KillMode") not in ("mixed", "none"):
         what = "leaves programs behind" if unit.text("KillMode") == "process" else "ends pool processes at once"
         reasons.append(f"KillMode={unit.text('KillMode')} {what}")

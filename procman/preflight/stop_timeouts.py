@@ -21,12 +21,15 @@ def stop_waits_for_tasks(preflight: PreflightFacts) -> Iterator[Result]:
     """Yield PM761."""
     for program, each in _workers(preflight):
         limit = time_limit(program, each)
-        if limit is not None and limit > program.stop_timeout_seconds:
+        handback = _handback_seconds(program, each)
+        if limit is not None and limit > program.stop_timeout_seconds - handback:
+            ends = "ends it and hands it back, to run again," if handback else "kills it"
             detail = (
-                f"a task may take {limit:g} s (its time limit), but a stop kills it after "
-                f"{program.stop_timeout_seconds} s"
+                f"a task may take {limit:g} s (its time limit), but a stop {ends} after "
+                f"{program.stop_timeout_seconds - handback:g} s"
             )
-            hint = f"Set stop_timeout_seconds = {int(limit) + 20} in [{program.key}], or a shorter time limit."
+            seconds = int(limit) + int(handback) + 20
+            hint = f"Set stop_timeout_seconds = {seconds} in [{program.key}], or a shorter time limit."
             yield Result("PM761", program.name, Level.WARNING, detail, hint)
 
 
@@ -90,6 +93,14 @@ def time_limit(program: Program, each: AppAnswer | None) -> float | None:
     own = program.options.time_limit_seconds if isinstance(program.options, Worker) else None
     app = each.app.options.get("task_time_limit") if each and each.app else None
     return own if own is not None else (float(app) if isinstance(app, int | float) and app else None)
+
+
+def _handback_seconds(program: Program, each: AppAnswer | None) -> float:
+    """Return how long before the end of its stop timeout a worker ends tasks, if the app acknowledges them late."""
+    is_late = bool(each and each.app and each.app.options.get("task_acks_late"))
+    if not is_late or not isinstance(program.options, Worker) or not program.launcher:
+        return 0.0
+    return min(program.options.handback_seconds, program.stop_timeout_seconds / 2)
 
 
 def longest_task(program: Program, each: AppAnswer | None) -> float | None:

@@ -108,7 +108,7 @@ BEAT_OPTIONS: dict[str, list[tuple[Any, str, Any]]] = {
 
 
 def test_table_of_options_is_complete() -> None:
-    assert set(WORKER_OPTIONS) == {field.name for field in fields(Worker)} - {"instances"}
+    assert set(WORKER_OPTIONS) == {field.name for field in fields(Worker)} - {"instances", "handback_seconds"}
     assert set(BEAT_OPTIONS) == {field.name for field in fields(Beat)}
 
 

@@ -358,7 +358,18 @@ CASES: list[tuple[str, Level, Change, str]] = [
     ("PM755", CRITICAL, at("/srv/media", place(free_bytes=40 * 2**20)), "40 MiB"),
     ("PM756", CRITICAL, at("/var/log/site", place()), "with a symbolic link there"),
     ("PM756", CRITICAL, at("/var/lib/procman/site/run/site-celery", place(writable=False)), "lock"),
-    ("PM761", WARNING, app(options={"accept_content": ["json"], "task_time_limit": 3600}), "3600"),
+    (
+        "PM761",
+        WARNING,
+        app(options={"accept_content": ["json"], "task_time_limit": 3600}),
+        "a stop kills it after 600 s",
+    ),
+    (
+        "PM761",
+        WARNING,
+        app(options={"accept_content": ["json"], "task_time_limit": 595, "task_acks_late": True}),
+        "a task may take 595 s (its time limit), but a stop ends it and hands it back, to run again, after 590 s",
+    ),
     ("PM762", WARNING, both(app(options=AMQP_LATE), worker(stop_timeout_seconds=4000)), "1800 s"),
     ("PM763", WARNING, local(ORDERED), "postgresql.service (database default, result backend) may stop before"),
     (
@@ -661,6 +672,13 @@ def test_each_url_that_a_worker_could_not_use_is_reported(
     assert two.detail == f"cannot connect to redis://two, one of {len(tried)} brokers: nothing listens there (111)"
     assert "it rejects the user or password (WRONGPASS)" in three.detail
     assert "redis-cli ACL LIST" in three.hint
+
+
+@pytest.mark.parametrize(("late", "handback", "launcher"), [(False, 10, True), (True, 0, True), (True, 10, False)])
+def test_task_has_the_whole_stop_timeout_if_it_is_not_handed_back(late: bool, handback: int, launcher: bool) -> None:
+    limited = app(options={"accept_content": ["json"], "task_time_limit": 595, "task_acks_late": late})
+    change = both(limited, both(options(handback_seconds=handback), worker(launcher=launcher)))
+    assert "PM761" not in [each.code for each in complaints(change(valid()))]
 
 
 def test_time_limit_of_the_program_overrides_that_of_the_app() -> None:

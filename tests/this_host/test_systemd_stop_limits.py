@@ -28,6 +28,7 @@ def test_unit_of_debian_is_reported_with_the_remedy(monkeypatch: pytest.MonkeyPa
     text = reported(monkeypatch, DEBIAN)
     assert text is not None
     assert "killed after 90 s, but a stop of all its programs may take 600 s" in text
+    assert "a worker hands its tasks back only at the end of it and KillMode=" in text
     assert "KillMode=process leaves programs behind" in text
     assert "extend_stop_timeout = true" in text
     assert "systemctl edit supervisor" in text
@@ -62,6 +63,7 @@ def test_reboot_with_a_short_timeout_is_reported_with_the_remedy(
     text = cut_by_reboot(3600)
     assert bool(text) is is_reported
     assert not text or "forced after 1800 s" in text
+    assert not text or "may take 3600 s, and a worker hands its tasks back only at the end of it" in text
     assert not text or "JobTimeoutSec=3690" in text
     monkeypatch.setattr(systemd_host, "BOOTED", Path("/nowhere"))
     assert cut_by_reboot(3600) is None

@@ -38,7 +38,8 @@ HARMLESS = {
 
 SIGNALS = {
     "INT": "procman sends TERM, on which Celery finishes its running tasks too",
-    "QUIT": "QUIT ends Celery without its running tasks; procman relies on TERM, on which Celery finishes them",
+    "QUIT": "QUIT ends Celery without its running tasks, from 5.5 on after worker_soft_shutdown_timeout; procman "
+    "relies on TERM, on which Celery finishes them, and a worker hands back what takes too long (handback_seconds)",
     "KILL": "KILL loses the running tasks; procman relies on TERM, on which Celery finishes them",
 }
 """What another stop signal did to Celery (measured with 5.7), and what procman does."""
