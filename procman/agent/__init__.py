@@ -20,6 +20,7 @@ BESIDE_LAUNCHER = (
     "mapped_file.py",
     "memory_events.py",
     "native_threads.py",
+    "own_events.py",
     "pool_ends.py",
     "pool_processes.py",
     "process_end.py",

@@ -7,12 +7,10 @@ import signal
 from time import monotonic, time
 from typing import Any, Callable, Dict, List, Mapping, Optional
 
-from . import heartbeat_format, run_files, strict_json, verdict
-from .settings import HealthSettings
+from . import heartbeat_format, own_events, run_files, strict_json, verdict
 from .verdict import Verdict
 from .worker_state import WorkerState
 
-EVENTS_BYTES = 256 * 1024
 HOUR = 3600.0
 
 
@@ -135,24 +133,17 @@ class SelfHealing:
         run_files.replace(self._path("healed.json"), json.dumps(memory))
 
     def _record(self, what: str, heartbeat: Mapping[str, Any], found: Verdict, action: str) -> None:
-        settings: HealthSettings = self._observed.settings
-        event = {
-            "format": 1,
-            "at": time(),
-            "program": settings.program,
-            "what": what,
-            "code": found.code,
-            "level": found.level,
-            "reason": found.reason,
-            "action": action,
-            "tasks": [task["name"] for task in heartbeat["tasks"]],
-            "task_ids": [task.get("id") or "" for task in heartbeat["tasks"]],
-            "by": "inside",
-        }
-        try:
-            run_files.append(self._path("events.jsonl"), json.dumps(event) + "\n", EVENTS_BYTES)
-        except OSError as error:
-            self._report(f"cannot record the event: {error.strerror}")
+        own_events.record(
+            self._observed.settings,
+            self._report,
+            what,
+            reason=found.reason,
+            code=found.code,
+            level=found.level,
+            action=action,
+            tasks=[task["name"] for task in heartbeat["tasks"]],
+            task_ids=[task.get("id") or "" for task in heartbeat["tasks"]],
+        )
 
 
 def is_held(path: Optional[str]) -> bool:
