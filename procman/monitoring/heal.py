@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
@@ -13,7 +13,7 @@ from procman.errors import ProcmanError
 from procman.host.process import identity
 from procman.install.safe_fs.tree import Tree
 from procman.install.state import json_records
-from procman.install.state.event_log import Event, append_event, tasks_of
+from procman.install.state.event_log import INSIDE, Event, append_event, tasks_of
 from procman.install.state.generations import HEALING
 from procman.install.state.holds import read_holds
 from procman.install.state.manifest import Manifest
@@ -23,6 +23,7 @@ from procman.model import InstalledProgram, Kind, ProgramState, State
 from procman.monitoring.broker_look import look_if_due
 from procman.monitoring.checks.accepted import with_accepted
 from procman.monitoring.checks.barrier import failed, traceback_of
+from procman.monitoring.checks.inputs import ProgramSnapshot
 from procman.monitoring.checks.main_process import of_another_user
 from procman.monitoring.ends import new_events
 from procman.monitoring.examine_in_time import Hanging, examine_in_time
@@ -30,21 +31,26 @@ from procman.monitoring.heal_policy import Decision, Observation, Order, decide_
 from procman.monitoring.healed_inside import healed_inside
 from procman.monitoring.healing_history import HealingHistory, read_healing_history
 from procman.monitoring.health import Health, ProgramHealth
+from procman.monitoring.inside_events import new_inside_events
 from procman.monitoring.pidfd_signal import send
 from procman.monitoring.program_view import Moment, now
 
 SIGNALS = {Order.DUMP: "USR1", Order.KILL: "KILL"}
 """Without that of a stop, which the program decides."""
 
-REPORTED_AS_ENDED = ("PM111", "PM112")
-"""Their event is "ended"."""
+WITH_AN_EVENT = ("PM111", "PM112", "PM404")
+"""The checks of something that happened once and is an event already: "ended" or "missed"."""
+
+Find = Callable[[Manifest, Sequence[ProgramSnapshot], HealingHistory, Moment], Mapping[str, tuple[Event, ...]]]
+"""Returns the events since the last check, by program."""
 
 PROJECT = InstalledProgram("", "", Kind.COMMAND, True, 1, 1, False, None, None, heal=False)
 """Represents the project as a whole, which has results to report and nothing to heal."""
 
 
 def heal_programs(installed: Installed, report: Callable[[Event], None], hanging: Hanging | None = None) -> Health:
-    """Check all programs of `installed` once, and heal; `report` gets each event after it was logged.
+    """Check all programs of `installed` once, and heal; `report` gets each event after it was logged, and those that
+    the programs have logged themselves.
 
     The history is written before any signal is sent: if this process is killed, no signal is sent twice. A program that
     cannot be examined or healed costs the others nothing. `hanging` is that of `examine_in_time`.
@@ -56,12 +62,18 @@ def heal_programs(installed: Installed, report: Callable[[Event], None], hanging
         history = read_healing_history(tree, state, moment.boot or "")
     health = examine_in_time(installed, {} if hanging is None else hanging)
     tracebacks = list(health.tracebacks)
-    ended = _ended(health, history, moment, tracebacks)
+    # The files of a program that hangs may be on a disk that does not answer.
+    snapshots = [each.snapshot for each in health.programs if not each.hangs]
+    ended = _found(new_events, manifest, snapshots, history, moment, tracebacks)
+    inside = _found(new_inside_events, manifest, snapshots, history, moment, tracebacks)
     observed = [
         _observed(manifest, each, moment, tracebacks, held=each.program.name in holds) for each in health.programs
     ]
     observations = [
-        *(replace(each, ended=ended.get(each.program.name, ())) for each in observed),
+        *(
+            replace(each, ended=ended.get(each.program.name, ()), inside=inside.get(each.program.name, ()))
+            for each in observed
+        ),
         Observation(PROJECT, ProgramState("", desired=True, state=State.RUNNING), "", health.results),
     ]
     after, decisions = decide_all(history, observations, manifest.health, moment.monotonic, moment.wall)
@@ -72,8 +84,9 @@ def heal_programs(installed: Installed, report: Callable[[Event], None], hanging
         for observation in observations:
             try:
                 for event in _carry_out(manifest, controller, observation, decisions[observation.program.name]):
-                    with suppress(ProcmanError):  # a full disk must not prevent healing
-                        append_event(tree, state, event)
+                    if event.by != INSIDE:
+                        with suppress(ProcmanError):  # a full disk must not prevent healing
+                            append_event(tree, state, event)
                     report(event)
             except Exception as error:
                 tracebacks.append(traceback_of(error))
@@ -85,13 +98,16 @@ def heal_programs(installed: Installed, report: Callable[[Event], None], hanging
     return replace(health, tracebacks=tuple(tracebacks))
 
 
-def _ended(
-    health: Health, history: HealingHistory, moment: Moment, tracebacks: list[str]
+def _found(
+    find: Find,
+    manifest: Manifest,
+    snapshots: Sequence[ProgramSnapshot],
+    history: HealingHistory,
+    moment: Moment,
+    tracebacks: list[str],
 ) -> Mapping[str, tuple[Event, ...]]:
     try:
-        # The files of a program that hangs may be on a disk that does not answer.
-        snapshots = [each.snapshot for each in health.programs if not each.hangs]
-        return new_events(health.manifest, snapshots, history, moment)
+        return find(manifest, snapshots, history, moment)
     except Exception as error:
         tracebacks.append(traceback_of(error))
         return {}
@@ -121,7 +137,7 @@ def _observation(manifest: Manifest, found: ProgramHealth, moment: Moment, *, he
         results=tuple(
             each
             for each in (*found.results, *with_accepted(problems, manifest.accept))
-            if each.code not in REPORTED_AS_ENDED
+            if each.code not in WITH_AN_EVENT
         ),
         remedy=remedy,
         code=verdict.code if verdict and remedy else "",

@@ -36,6 +36,8 @@ class Case:
     """What was seen of its main process since its heartbeat is old; None if it is not."""
     ended: float = 0.0
     """When the last end of a main process that has its event was, in seconds since the epoch; 0: none has."""
+    inside: float = 0.0
+    """The time of the program's own last event that was passed to `on_event`; 0: none was."""
 
 
 @dataclass(frozen=True)
