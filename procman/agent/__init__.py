@@ -31,6 +31,7 @@ BESIDE_LAUNCHER = (
     "sd_notify.py",
     "self_healing.py",
     "settings.py",
+    "stop_requests.py",
     "strict_json.py",
     "task_record.py",
     "task_recorder.py",

@@ -13,6 +13,7 @@ from typing import Any, Callable
 from . import verdict
 from .reserved_messages import ReservedMessages
 from .settings import report
+from .stop_requests import StopRequests
 from .worker_state import WorkerState, described
 
 TURN_SECONDS = 0.1
@@ -22,20 +23,30 @@ TURN_SECONDS = 0.1
 def follow(worker: Any, observed: WorkerState, handback: Any) -> None:
     """Return messages and drain when `worker` is stopped gracefully; `handback` ends a drain that takes too long."""
     loops: Any = importlib.import_module("celery.worker.loops")
-    loops.state = StateOfLoop(loops.state, GracefulStop(worker, observed, handback).begin)
+    requests = StopRequests(loops.state)
+    requests.follow()
+    stop = GracefulStop(worker, observed, handback)
+
+    def each_round() -> None:
+        hub = worker.consumer.hub
+        if hub is not None:
+            requests.wake(hub)
+
+    loops.state = StateOfLoop(loops.state, each_round, stop.begin)
 
 
 class StateOfLoop:
-    """What Celery's event loop sees of `celery.worker.state`; each of its rounds asks for a shutdown."""
+    """What Celery's event loop sees of `celery.worker.state`; each of its rounds asks whether to stop."""
 
-    def __init__(self, state: Any, before_stop: Callable[[], None]) -> None:
-        self._state, self._before_stop = state, before_stop
+    def __init__(self, state: Any, each_round: Callable[[], None], before_stop: Callable[[], None]) -> None:
+        self._state, self._each_round, self._before_stop = state, each_round, before_stop
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._state, name)
 
     def maybe_shutdown(self) -> None:
         """Raise WorkerShutdown or WorkerTerminate if the worker is to stop."""
+        self._each_round()
         state = self._state
         if is_set(state.should_stop) and not is_set(state.should_terminate):
             self._before_stop()

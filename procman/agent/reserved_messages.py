@@ -47,9 +47,10 @@ class ReservedMessages:
     def give_back(self, seconds: float) -> bool:
         """Return messages for at most `seconds`; return whether all have been returned."""
         deadline = monotonic() + seconds
+        # Redis puts each at the head of its queue.
+        take = self._waiting.pop if _tags_are_kept(self._channel) else self._waiting.popleft
         while self._waiting and monotonic() < deadline:
-            # The last one first: Redis puts each at the head of its queue.
-            message = self._waiting.pop()
+            message = take()
             if message.channel is self._channel and not message.acknowledged:
                 give_back(message)
                 self.returned += 1
@@ -62,14 +63,18 @@ def give_back(message: Any) -> None:
     A message keeps its delivery tag on Redis. Once another worker has taken it, this worker must not acknowledge or
     restore that tag again: it would remove or repeat the message of the other worker.
     """
-    qos: Any = getattr(message.channel, "qos", None)
-    if not hasattr(qos, "restore_by_tag"):
+    if not _tags_are_kept(message.channel):
         message.requeue()
         return
-    qos.restore_by_tag(message.delivery_tag)
+    message.channel.qos.restore_by_tag(message.delivery_tag)
     # Only forgets the tag; `ack` would remove it from Redis too.
-    qos._quick_ack(message.delivery_tag)
+    message.channel.qos._quick_ack(message.delivery_tag)
     message._state = "REQUEUED"
+
+
+def _tags_are_kept(channel: Any) -> bool:
+    """Return whether kombu itself keeps the unacknowledged messages in the broker, as with Redis."""
+    return hasattr(getattr(channel, "qos", None), "restore_by_tag")
 
 
 @contextmanager
