@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from procman.agent import BESIDE_LAUNCHER
+from procman.agent.settings import HealthSettings as AgentSettings
 from procman.agent.settings import handback_delay, read_settings
 from procman.config.read_programs import DEFAULT_STOP_TIMEOUT_SECONDS
 from procman.install.state.holds import hold_path
@@ -316,6 +317,29 @@ def test_handback_takes_at_most_half_of_the_stop_timeout(stop_timeout: str, hand
     environment = {"PROCMAN_STOP_TIMEOUT_SECONDS": stop_timeout, "PROCMAN_HANDBACK_SECONDS": handback}
     settings = read_settings(environment)
     assert (handback_delay(settings), settings.problems) == (delay, [])
+
+
+@pytest.mark.parametrize(
+    ("manifest", "delay"),
+    [
+        ('{"programs": [{"name": "shop-big"}, {"name": "shop-crop", "stop_timeout_seconds": 900}]}', 890),
+        ('{"programs": [{"name": "shop-crop", "stop_timeout_seconds": 60}]}', 590),
+        ('{"programs": [{"name": "shop-other", "stop_timeout_seconds": 900}]}', 590),
+        ('{"programs": [{"name": "shop-crop", "stop_timeout_seconds": null}]}', 590),
+        ('{"programs": 5}', 590),
+        ("not JSON", 590),
+        ("", 590),
+    ],
+)
+def test_stop_timeout_that_an_install_has_raised_counts_for_a_running_worker(
+    tmp_path: Path, manifest: str, delay: float
+) -> None:
+    (tmp_path / "generations/2").mkdir(parents=True)
+    (tmp_path / "generations/2/manifest.json").write_text(manifest)
+    (tmp_path / "current").symlink_to("generations/2")
+    settings = AgentSettings("shop-crop", "worker", ".", hold_file=str(tmp_path / "holds" / "shop-crop.json"))
+    assert handback_delay(settings) == delay
+    assert handback_delay(settings._replace(hold_file=str(tmp_path / "gone" / "holds" / "x.json"))) == 590
 
 
 @pytest.mark.parametrize("name", ["PROCMAN_STOP_TIMEOUT_SECONDS", "PROCMAN_HANDBACK_SECONDS"])

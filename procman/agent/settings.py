@@ -4,10 +4,13 @@ import os
 import time
 from typing import Any, List, Mapping, NamedTuple, Optional
 
+from . import run_files, strict_json
+
 # Saved before gevent or eventlet can replace it in the module.
 _write = os.write
 
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
+MANIFEST_BYTES = 8 * 1024**2
 
 
 class HealthSettings(NamedTuple):
@@ -71,11 +74,25 @@ def read_settings(environment: Mapping[str, str]) -> HealthSettings:
 def handback_delay(settings: HealthSettings) -> Optional[float]:
     """Return how many seconds after SIGTERM a busy worker hands back what it holds; None: never.
 
-    At least half of the stop timeout belongs to the running tasks.
+    At least half of the stop timeout belongs to the running tasks. Ask when the stop begins: an install since the start
+    may have raised the timeout.
     """
     if not settings.handback_seconds:
         return None
-    return settings.stop_timeout_seconds - min(settings.handback_seconds, settings.stop_timeout_seconds / 2)
+    limit = max(settings.stop_timeout_seconds, _installed_stop_timeout(settings))
+    return limit - min(settings.handback_seconds, limit / 2)
+
+
+def _installed_stop_timeout(settings: HealthSettings) -> float:
+    """Return the stop timeout in the manifest that is installed now, beside the directory of holds; 0 if unknown."""
+    try:
+        state = os.path.dirname(os.path.dirname(settings.hold_file or ""))
+        text = run_files.read(os.path.join(state, "current", "manifest.json"), MANIFEST_BYTES)
+        programs = strict_json.parse(text or "{}")["programs"]
+        found = [each["stop_timeout_seconds"] for each in programs if each["name"] == settings.program]
+        return float(found[0])
+    except (OSError, ValueError, LookupError, TypeError):
+        return 0.0
 
 
 def _number(environment: Mapping[str, str], field: str, least: float, problems: List[str]) -> Any:

@@ -27,7 +27,8 @@ NUMBER = re.compile(rb"(?:export |Environment=)PROCMAN_INSTANCE=([0-9]+)")
 """The line of a start script or unit with the number of the instance."""
 
 STOP_TIMEOUT = re.compile(rb"(?:export |Environment=)PROCMAN_STOP_TIMEOUT_SECONDS=[0-9]+")
-"""The line with a stop timeout other than the agent's own default, which an earlier procman left out."""
+"""The line with a worker's stop timeout, which an earlier procman left out. A running agent reads a longer one in the
+manifest, and a section of supervisord that has another one restarts its program in any case."""
 
 
 class Disk(Protocol):
@@ -77,16 +78,12 @@ class Change:
         old, new = self.old_content, self.new_content
         if old is None or new is None or old == new:
             return False
-        before, after = self._lines_for_the_process(old), self._lines_for_the_process(new)
-        if _stop_limits(old) == _stop_limits(new) and _names_stop_timeout(before) is not _names_stop_timeout(after):
-            # The agent that runs now does not read it, and the process manager stops the program as before.
-            before, after = ([line for line in each if not STOP_TIMEOUT.fullmatch(line)] for each in (before, after))
-        return before == after
+        return self._lines_for_the_process(old) == self._lines_for_the_process(new)
 
     def _lines_for_the_process(self, content: bytes) -> list[bytes]:
         # The first line of a script is not a comment: it names the interpreter.
         lines = [line for line in content.splitlines() if line[:1] not in (b"#", b";") or line[:2] == b"#!"]
-        lines = [line for line in lines if not self._has_usual_number(line)]
+        lines = [line for line in lines if not self._has_usual_number(line) and not STOP_TIMEOUT.fullmatch(line)]
         if self.path.suffix != ".service":
             return lines
         return [line for line in lines if line.partition(b"=")[0] not in RELOADED]
@@ -95,14 +92,6 @@ class Change:
         """Return whether `line` only adds the number that the name has, or 1: an earlier procman left it out."""
         found = NUMBER.fullmatch(line)
         return found is not None and (found[1] == b"1" or self.path.stem.endswith(f"-{found[1].decode()}"))
-
-
-def _stop_limits(content: bytes) -> list[bytes]:
-    return [line for line in content.splitlines() if line.startswith(b"TimeoutStopSec=")]
-
-
-def _names_stop_timeout(lines: Iterable[bytes]) -> bool:
-    return any(STOP_TIMEOUT.fullmatch(line) for line in lines)
 
 
 @dataclass(frozen=True)

@@ -104,14 +104,9 @@ def test_number_that_an_earlier_procman_left_out_restarts_nothing(
 @pytest.mark.parametrize(
     "line", ["export PROCMAN_STOP_TIMEOUT_SECONDS={}\n", "Environment=PROCMAN_STOP_TIMEOUT_SECONDS={}\n"]
 )
-def test_stop_timeout_that_an_earlier_procman_left_out_restarts_nothing(line: str) -> None:
+def test_stop_timeout_of_a_worker_restarts_nothing_by_itself(line: str) -> None:
     path = "/etc/a.sh" if "export" in line else "/etc/a.service"
-    assert change(path, UNIT, UNIT + line.format(3600)).needs_no_restart
-    assert change(path, UNIT + line.format(3600), UNIT).needs_no_restart
-    assert not change(path, UNIT + line.format(3600), UNIT + line.format(60)).needs_no_restart
-    assert not change(path, UNIT, UNIT + line.format(3600) + "Environment=A=d\n").needs_no_restart
-
-
-def test_new_stop_timeout_of_a_worker_restarts_it_because_its_agent_counts_by_it() -> None:
-    new = UNIT.replace("TimeoutStopSec=3630", "TimeoutStopSec=90") + "Environment=PROCMAN_STOP_TIMEOUT_SECONDS=60\n"
-    assert not change("/etc/systemd/system/a.service", UNIT, new).needs_no_restart
+    with_line = UNIT + line.format(3600)
+    for old, new in ((UNIT, with_line), (with_line, UNIT), (with_line, UNIT + line.format(60))):
+        assert change(path, old, new).needs_no_restart
+        assert not change(path, old, new + line.replace("STOP_TIMEOUT", "HANDBACK").format(5)).needs_no_restart
