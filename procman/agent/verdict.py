@@ -61,7 +61,7 @@ def thresholds_of(settings: Any) -> Thresholds:
 
 
 class Evidence(NamedTuple):
-    """What the kernel shows of a program whose heartbeat is old; `procman.host.process_evidence` collects it."""
+    """What the kernel shows of a program whose heartbeat is old; `process_evidence.py` collects it."""
 
     idle_seconds: Optional[float] = None
     """For how long no thread of its main process has been seen to run; None: unknown."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from procman.agent.process_evidence import Sample, sample
 from procman.agent.verdict import Evidence
 from procman.host.process import identity
-from procman.host.process_evidence import Sample, sample
+from procman.host.process_tree import children_finder, tree_of
 
 SUSPEND_SECONDS = 1.0
 """Less than any suspend of the host takes."""
@@ -33,7 +34,7 @@ def look(before: Inactivity | None, pid: int, now: float) -> tuple[Inactivity | 
 
     `now` is the monotonic clock. A suspend of the host counts as a change, because nothing acts in that time.
     """
-    process, seen = identity(pid), sample(pid)
+    process, seen = identity(pid), sample(pid, descendants_of)
     if seen is None or not process:
         return None, Evidence()
     if before is not None and before.process != process:
@@ -56,3 +57,8 @@ def _after(before: Inactivity | None, seen: Sample, process: str, now: float) ->
     if before.main == seen.main and abs(before.asleep - seen.asleep) < SUSPEND_SECONDS:
         return Inactivity(process, before.since, before.acted, seen.main, seen.children, seen.asleep)
     return Inactivity(process, now, acted=True, main=seen.main, children=seen.children, asleep=seen.asleep)
+
+
+def descendants_of(pid: int) -> list[int]:
+    """Return the processes below process `pid`, at any depth."""
+    return tree_of(pid, children_finder())[1:]

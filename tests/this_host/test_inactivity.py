@@ -11,8 +11,8 @@ import pytest
 
 from procman.agent.verdict import NO_EVIDENCE
 from procman.host.inactivity import Inactivity, look
+from tests.agent.test_process_evidence import TICKING, WAITING, process
 from tests.product import eventually
-from tests.this_host.test_process_evidence import TICKING, WAITING, process
 
 HOUR = 3600.0
 

@@ -1,19 +1,13 @@
 """Collect what the kernel shows of a process that no longer reports: whether it can still act, and whether it works.
 
 An old heartbeat alone proves nothing, because a healthy process may be unable to write it. The source of every rule is
-proc(5).
+proc(5). The probe of a container imports this file from beside the launcher; procman imports the same code.
 """
-
-from __future__ import annotations
 
 import binascii
 import os
 import time
-from collections.abc import Iterable
-from typing import NamedTuple
-
-from procman.host.process import content, stat_fields
-from procman.host.process_tree import children_finder, tree_of
+from typing import Callable, Iterable, List, NamedTuple, Optional
 
 STOPPED, TRACED = "T", "t"
 WAITS = {"R": "it waits for a processor", "D": "it waits in the kernel, for a disk for example"}
@@ -22,6 +16,11 @@ USER_TICKS, SYSTEM_TICKS = 11, 12
 """Indexes of the CPU time in the fields that begin with the state."""
 
 CGROUPS = "/sys/fs/cgroup"
+
+BOOTTIME = getattr(time, "CLOCK_BOOTTIME", 7)  # Python 3.6 has no name for it
+
+DescendantsOf = Callable[[int], Iterable[int]]
+"""Returns the processes below a process, at any depth."""
 
 
 class Sample(NamedTuple):
@@ -48,33 +47,41 @@ class _Thread(NamedTuple):
     """Its CPU time and how often it was scheduled."""
 
 
-def sample(pid: int) -> Sample | None:
+def sample(pid: int, descendants_of: DescendantsOf) -> Optional[Sample]:
     """Return what /proc shows of process `pid` now; None if it does not exist or cannot be seen."""
     try:
         threads = {name: _thread(pid, name) for name in os.listdir(f"/proc/{pid}/task")}
     except OSError:
         return None
     states = {thread.state for thread in threads.values()}
-    _, *below = tree_of(pid, children_finder())
     return Sample(
         main=_digest(f"{name} {thread.has_run}" for name, thread in sorted(threads.items())),
-        children=_digest(f"{child} {_ticks(stat_fields(child))}" for child in sorted(below)),
+        children=_digest(f"{child} {_ticks(_stat(f'{child}'))}" for child in sorted(descendants_of(pid))),
         excuse=_excuse(pid, threads.values()),
         waits=next((reason for state, reason in WAITS.items() if state in states), ""),
         is_stopped=states == {STOPPED},
-        asleep=time.clock_gettime(time.CLOCK_BOOTTIME) - time.monotonic(),
+        asleep=time.clock_gettime(BOOTTIME) - time.monotonic(),
     )
 
 
 def _thread(pid: int, name: str) -> _Thread:
-    lines = content(pid, f"task/{name}/status").decode("utf-8", "replace").splitlines()
+    lines = _read(f"/proc/{pid}/task/{name}/status").splitlines()
     status = {label: value.strip() for label, _, value in (line.partition(":") for line in lines)}
     switches = f"{status.get('voluntary_ctxt_switches')} {status.get('nonvoluntary_ctxt_switches')}"
-    fields = content(pid, f"task/{name}/stat").rpartition(b")")[2].split()
-    return _Thread(status.get("State", "?")[:1], status.get("TracerPid", "0") != "0", f"{_ticks(fields)} {switches}")
+    ticks = _ticks(_stat(f"{pid}/task/{name}"))
+    return _Thread(status.get("State", "?")[:1], status.get("TracerPid", "0") != "0", f"{ticks} {switches}")
 
 
-def _ticks(fields: list[bytes]) -> int:
+def _stat(which: str) -> List[str]:
+    """Return the fields of a stat file, beginning with the state; empty if the process or thread has ended."""
+    try:
+        # The name before them may itself contain blanks and parentheses.
+        return _read(f"/proc/{which}/stat").rpartition(")")[2].split()
+    except OSError:
+        return []
+
+
+def _ticks(fields: List[str]) -> int:
     """Return the CPU time in the fields of a stat file; 0 if the process has ended."""
     return int(fields[USER_TICKS]) + int(fields[SYSTEM_TICKS]) if fields else 0
 
@@ -100,12 +107,16 @@ def _is_frozen_by_cgroup(pid: int) -> bool:
     return False
 
 
-def _lines(path: str) -> list[str]:
+def _lines(path: str) -> List[str]:
     try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            return file.read().splitlines()
+        return _read(path).splitlines()
     except OSError:
         return []
+
+
+def _read(path: str) -> str:
+    with open(path, encoding="utf-8", errors="replace") as file:
+        return file.read()
 
 
 def _digest(lines: Iterable[str]) -> str:

@@ -13,8 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from procman.host import process_evidence, process_tree
-from procman.host.process_evidence import Sample, sample
+from procman.agent import process_evidence
+from procman.agent.process_evidence import Sample, sample
+from procman.host import process_tree
+from procman.host.inactivity import descendants_of
 from tests.install.people import needs_root
 from tests.product import eventually
 
@@ -65,7 +67,7 @@ def process(code: str, *words: str) -> Iterator[int]:
 
 
 def seen(pid: int) -> Sample:
-    found = sample(pid)
+    found = sample(pid, descendants_of)
     assert found
     return found
 
@@ -152,7 +154,7 @@ def test_process_of_a_frozen_cgroup_has_an_excuse() -> None:
 def test_process_that_has_ended_gives_no_sample() -> None:
     with process(WAITING) as pid:
         pass
-    assert sample(pid) is None
+    assert sample(pid, descendants_of) is None
 
 
 def test_suspend_of_the_host_is_seen() -> None:
