@@ -15,7 +15,7 @@ from procman.monitoring.checks.waiting import check_unconsumed, check_untaken
 from procman.probes.broker_facts import BrokerFacts, QueueFacts
 from tests.monitoring.checks.records import heartbeat, program, running, snapshot, state
 
-NOW, WALL = time.monotonic(), time.time()
+NOW, WALL = float(int(time.monotonic())), time.time()  # whole seconds, whose differences are exact
 LONG_AGO = 1000.0
 
 
