@@ -23,7 +23,9 @@ BESIDE_LAUNCHER = (
     "own_events.py",
     "pool_ends.py",
     "pool_processes.py",
+    "probe.py",
     "process_end.py",
+    "process_evidence.py",
     "queue_poller.py",
     "reserved_messages.py",
     "routed_queues.py",
@@ -40,4 +42,4 @@ BESIDE_LAUNCHER = (
     "worker_hooks.py",
     "worker_state.py",
 )
-"""The files that the launcher imports from its own directory."""
+"""The files that are installed beside the launcher: what it imports, and the probe of a container."""

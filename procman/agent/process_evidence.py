@@ -56,7 +56,7 @@ def sample(pid: int, descendants_of: DescendantsOf) -> Optional[Sample]:
     states = {thread.state for thread in threads.values()}
     return Sample(
         main=_digest(f"{name} {thread.has_run}" for name, thread in sorted(threads.items())),
-        children=_digest(f"{child} {_ticks(_stat(f'{child}'))}" for child in sorted(descendants_of(pid))),
+        children=_digest(f"{child} {_ticks(stat_fields(f'{child}'))}" for child in sorted(descendants_of(pid))),
         excuse=_excuse(pid, threads.values()),
         waits=next((reason for state, reason in WAITS.items() if state in states), ""),
         is_stopped=states == {STOPPED},
@@ -68,11 +68,11 @@ def _thread(pid: int, name: str) -> _Thread:
     lines = _read(f"/proc/{pid}/task/{name}/status").splitlines()
     status = {label: value.strip() for label, _, value in (line.partition(":") for line in lines)}
     switches = f"{status.get('voluntary_ctxt_switches')} {status.get('nonvoluntary_ctxt_switches')}"
-    ticks = _ticks(_stat(f"{pid}/task/{name}"))
+    ticks = _ticks(stat_fields(f"{pid}/task/{name}"))
     return _Thread(status.get("State", "?")[:1], status.get("TracerPid", "0") != "0", f"{ticks} {switches}")
 
 
-def _stat(which: str) -> List[str]:
+def stat_fields(which: str) -> List[str]:
     """Return the fields of a stat file, beginning with the state; empty if the process or thread has ended."""
     try:
         # The name before them may itself contain blanks and parentheses.

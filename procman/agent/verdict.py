@@ -16,14 +16,14 @@ WARM, FORCE = "warm", "force"
 because the main process cannot act and no task is at work."""
 
 IMPORTING, STARTING, CONSUMING, TICKING = "importing", "starting", "consuming", "ticking"
-STANDBY, DISCONNECTED, STOPPING = "standby", "disconnected", "stopping"
-PHASES = (IMPORTING, STARTING, STANDBY, CONSUMING, TICKING, DISCONNECTED, STOPPING)
+STANDBY, DISCONNECTED, DRAINING, STOPPING = "standby", "disconnected", "draining", "stopping"
+PHASES = (IMPORTING, STARTING, STANDBY, CONSUMING, TICKING, DISCONNECTED, DRAINING, STOPPING)
 """After starting, a worker is consuming and a beat is ticking; only a worker notices that it is disconnected."""
 
 AT_WORK = (CONSUMING, TICKING, STANDBY)
 """The phases of a program that does what it should; a beat on standby waits for the lock that another beat holds."""
 
-WITH_TASKS = (CONSUMING, DISCONNECTED, STOPPING)
+WITH_TASKS = (CONSUMING, DISCONNECTED, DRAINING, STOPPING)
 """The phases in which a worker can be running tasks."""
 
 CODES = {
@@ -146,9 +146,11 @@ def _of_old_heartbeat(heartbeat: Mapping[str, Any], age: float, evidence: Eviden
 def _of_phase(heartbeat: Mapping[str, Any], now: float, thresholds: Thresholds) -> Verdict:
     phase, since = heartbeat["phase"], now - heartbeat["phase_since"]
     why = why_disconnected(heartbeat["connect_error"])
-    if phase == STOPPING:
+    if phase in (DRAINING, STOPPING):
         tasks = "" if heartbeat["busy"] is None else f"; running tasks: {heartbeat['busy']}"
-        reason = f"it has been stopping for {format_duration(since)}{tasks}"
+        reason = f"it has been {phase} for {format_duration(since)}{tasks}"
+        if phase == DRAINING:
+            return Verdict(OK, "PM203", reason)
         if thresholds.stop_seconds is not None and since > thresholds.stop_seconds + thresholds.stale_seconds:
             return Verdict(CRITICAL, "PM203", f"{reason}; its stop timeout is over", FORCE)
         return Verdict(OK, "PM203", reason)

@@ -1,0 +1,153 @@
+"""The probe of a container: its answers to heartbeats of every kind, on each Python, for a process that exists."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from procman.agent.heartbeat_format import FIELDS
+from procman.host.process import boot_id
+from tests.agent.launching import Installation, run
+from tests.agent.test_verdict import BEAT, WORKER
+
+INTERVAL = 0.1
+
+
+@pytest.fixture
+def process() -> Iterator[subprocess.Popen[bytes]]:
+    """Return a process that waits, and has written no heartbeat."""
+    with subprocess.Popen(["sleep", "1000"]) as running:
+        yield running
+        running.kill()
+
+
+class Container:
+    """A program in the state that a heartbeat describes."""
+
+    def __init__(self, installation: Installation, pid: int) -> None:
+        self.installation, self.pid = installation, pid
+
+    def write(self, **fields: Any) -> None:
+        """Write a heartbeat of a healthy worker, changed by `fields`; its times count from now."""
+        now = time.monotonic()
+        content = {**WORKER, "started": now, "written": now, "phase_since": now, "loop": now, "progress": now}
+        content |= {"boot_id": boot_id(), "pid": self.pid, "interval": INTERVAL, "queues_asked": now, **fields}
+        (self.installation.run_directory / "heartbeat.json").write_text(json.dumps(content))
+
+    def ask(self, question: str) -> tuple[int, str]:
+        """Return exit status and output of the probe."""
+        probe = self.installation.launcher.with_name("probe.py")
+        environment = self.installation.environment("worker", PROCMAN_STALE_SECONDS="2", PROCMAN_STALL_SECONDS="30")
+        done = run([str(self.installation.python), "-IS", str(probe), question], Path("/"), environment)
+        assert done.stderr == ""
+        return done.returncode, done.stdout
+
+    def answers(self) -> str:
+        """Return the answers of startup, live and ready as a word of three letters: y or n."""
+        return "".join("yn"[self.ask(question)[0]] for question in ("startup", "live", "ready"))
+
+
+@pytest.fixture
+def container(installation: Installation, process: subprocess.Popen[bytes]) -> Container:
+    return Container(installation, process.pid)
+
+
+LONG_AGO = time.monotonic() - 1000
+
+CASES: dict[str, tuple[dict[str, Any], str]] = {
+    "consuming": ({}, "yyy"),
+    "busy": ({"busy": 2, "reserved": 8}, "yyy"),
+    "importing": ({"phase": "importing"}, "nyn"),
+    "starting while the broker is away": ({"phase": "starting", "connect_error": "ConnectionRefusedError"}, "yyn"),
+    "disconnected": ({"phase": "disconnected", "connect_error": "ConnectionRefusedError"}, "yyn"),
+    "draining": ({"phase": "draining", "busy": 1, "phase_since": LONG_AGO}, "yyn"),
+    "stopping": ({"phase": "stopping", "busy": 1, "phase_since": LONG_AGO}, "yyn"),
+    "not ready yet": ({"ready": False}, "yyn"),
+    "idle with messages waiting": ({"idle_with_messages_since": LONG_AGO}, "ynn"),
+    "busy with messages waiting": ({"idle_with_messages_since": LONG_AGO, "busy": 1}, "yyn"),
+    "stuck loop": ({"loop": LONG_AGO}, "ynn"),
+    "stuck loop while the broker is away": ({"loop": LONG_AGO, "queues_asked": LONG_AGO - 1}, "yyy"),
+    "ticking": ({**BEAT, "tick_due": LONG_AGO + 5000, "next_due": LONG_AGO + 5000}, "yyy"),
+    "beat that starts": ({**BEAT, "phase": "starting", "phase_since": LONG_AGO}, "yyn"),
+    "beat on standby": ({**BEAT, "phase": "standby", "lock": "redbeat", "lock_until": LONG_AGO}, "yyy"),
+    "beat that sends nothing": ({**BEAT, "tick_due": LONG_AGO, "queues_asked": LONG_AGO + 5}, "ynn"),
+    "beat whose broker is away": ({**BEAT, "tick_due": LONG_AGO, "queues_asked": None}, "yyy"),
+    "a phase of a later agent": ({"phase": "hibernating"}, "yyn"),
+    "another boot": ({"boot_id": "x"}, "nyn"),
+    "an earlier process with its pid": ({"started": 1.0, "written": 2.0}, "nyn"),
+}
+
+
+@pytest.mark.parametrize(("fields", "expected"), CASES.values(), ids=list(CASES))
+def test_answers(container: Container, fields: dict[str, Any], expected: str) -> None:
+    container.write(**fields)
+    assert container.answers() == expected
+
+
+def test_table_knows_every_field_that_it_sets() -> None:
+    assert {name for fields, _ in CASES.values() for name in fields} <= {*FIELDS, "queues"}
+
+
+def test_without_heartbeat_the_program_has_not_started_and_is_not_restarted(container: Container) -> None:
+    assert container.answers() == "nyn"
+    assert container.ask("startup") == (1, "startup: no: it has not written a heartbeat yet\n")
+
+
+def test_unreadable_heartbeat_restarts_nothing(container: Container) -> None:
+    path = container.installation.run_directory / "heartbeat.json"
+    for content in (b"", b"{", b"\xff", b"[]", b'"' * 70_000):
+        path.write_bytes(content)
+        assert container.answers() == "yyn"
+    path.unlink()
+    path.symlink_to("/etc/passwd")
+    assert container.answers() == "yyn"
+    path.unlink()
+    os.mkfifo(path)
+    assert container.answers() == "yyn"
+
+
+def test_process_that_has_ended_is_no_evidence(container: Container, process: subprocess.Popen[bytes]) -> None:
+    container.write(written=LONG_AGO, started=LONG_AGO)
+    process.kill()
+    process.wait()
+    assert container.answers() == "nyn"
+
+
+def test_process_that_does_nothing_for_two_heartbeats_is_frozen(container: Container) -> None:
+    container.write(written=time.monotonic() - 100, pool="prefork", busy=0)
+    status, line = container.ask("live")
+    assert (status, "it is frozen" in line) == (1, True), line
+    container.write(written=time.monotonic() - 100, pool="threads", busy=1)
+    assert container.ask("live")[0] == 0
+
+
+def test_process_that_is_stopped_is_frozen(container: Container, process: subprocess.Popen[bytes]) -> None:
+    process.send_signal(signal.SIGSTOP)
+    container.write(written=time.monotonic() - 100, interval=1000)
+    assert container.ask("live")[0] == 1
+
+
+def test_process_that_acts_and_cannot_write_is_not_restarted(installation: Installation) -> None:
+    with subprocess.Popen([sys.executable, "-c", "import time\nwhile True: time.sleep(0.01)"]) as acting:
+        container = Container(installation, acting.pid)
+        container.write(written=time.monotonic() - 100, started=time.monotonic() + 1)
+        status, line = container.ask("live")
+        acting.kill()
+    assert (status, "although its main process runs" in line) == (0, True), line
+
+
+@pytest.mark.parametrize("words", [(), ("alive",), ("live", "ready")])
+def test_wrong_usage_is_an_error_of_its_own(installation: Installation, words: tuple[str, ...]) -> None:
+    probe = installation.launcher.with_name("probe.py")
+    done = run([str(installation.python), str(probe), *words], Path("/"), {})
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "usage: python3 probe.py startup|live|ready\n"
