@@ -31,6 +31,18 @@ def test_a_page_is_found_by_its_name(name: str, capsys: pytest.CaptureFixture[st
     assert capsys.readouterr().out.startswith(f"{title}\n{'=' * len(title)}\n")
 
 
+def test_the_life_of_a_stop_fits_a_terminal_of_80_columns(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert run(["explain", "stopping"]) == 0
+    out = capsys.readouterr().out
+    assert [line for line in out.splitlines() if len(line) > 80] == []
+    figure = out.partition("what becomes of the tasks")[2].partition("- Return.")[0]
+    moments = ["TERM", "return", "drain", "handback", "SIGKILL"]
+    assert [word for word in figure.split() if word in moments] == moments
+
+
 def test_several_names_are_printed_in_their_order_and_each_once(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["explain", "PM302", "PM301", "pm302"]) == 0
     lines = capsys.readouterr().out.splitlines()
