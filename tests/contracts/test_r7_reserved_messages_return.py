@@ -1,0 +1,129 @@
+"""R7: a stop returns what it has reserved at its start, each message once, and waits only for running tasks.
+
+One stop of many workers is carried out once; each test looks at it from one side. Times and counts are those of the
+tasks' own store (tests/contracts/trials/app.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+import pytest
+
+from tests.celery_environments import CELERY_REDIS, environment_of
+from tests.contracts.trials.ground import BROKERS, Ground, ground
+from tests.contracts.trials.stops import (
+    RESTARTS,
+    TAKING_SECONDS,
+    Outcome,
+    Trial,
+    Trials,
+    restarted,
+)
+from tests.host.overlay import HostError
+
+pytestmark = [
+    pytest.mark.supervisord,
+    pytest.mark.celery,
+    pytest.mark.root("RabbitMQ runs in an overlay"),
+    pytest.mark.xdist_group("stop that cannot finish"),
+]
+
+FINISHING = [
+    Trial(pool, broker, task_seconds=12.0, stop_seconds=60) for pool in ("prefork", "threads") for broker in BROKERS
+]
+RESTARTED = [restarted(pool) for pool in ("prefork", "threads")]
+STARTED_SECONDS = 10.0
+"""How soon another worker runs what a worker returns at the start of its stop."""
+
+
+def of(trials: list[Trial]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("trial", trials, ids=lambda trial: trial.name)
+
+
+@pytest.fixture(scope="module")
+def place() -> Iterator[Ground]:
+    environment = environment_of(CELERY_REDIS)
+    assert environment
+    try:
+        with ground(environment) as made:
+            yield made
+    except HostError as error:
+        pytest.skip(f"RabbitMQ cannot run here: {error}")
+
+
+@pytest.fixture(scope="module")
+def outcome(place: Ground) -> Outcome:
+    return Trials(place, [*FINISHING, *RESTARTED]).carry_out()
+
+
+@of(FINISHING)
+def test_what_waits_runs_elsewhere_while_the_stop_waits_for_the_running_tasks(outcome: Outcome, trial: Trial) -> None:
+    term = outcome.term(trial)
+    for task_id in trial.waiting:
+        [run] = outcome.runs_of(task_id)
+        assert run.worker.startswith("taker")
+        assert run.has_ended
+        assert 0 < run.began - term < STARTED_SECONDS
+    for task_id in trial.running:
+        [run] = outcome.runs_of(task_id)
+        assert (run.worker, run.has_ended) == (trial.name, True)
+
+
+@of(FINISHING)
+def test_reserved_messages_return_at_the_start_of_a_stop(outcome: Outcome, trial: Trial) -> None:
+    term = outcome.term(trial)
+    for task_id in trial.reserved:
+        [taken] = outcome.taken(task_id)
+        assert 0 < taken.at - term < TAKING_SECONDS, task_id
+
+
+@of(FINISHING)
+def test_reserved_message_runs_nowhere_but_where_it_was_taken(outcome: Outcome, trial: Trial) -> None:
+    runs = [run for task_id in trial.reserved for run in outcome.runs_of(task_id)]
+    assert {run.worker for run in runs} <= {f"taker-{trial.broker}"}
+    assert len(runs) == len({run.task_id for run in runs})
+
+
+@of([*FINISHING, *RESTARTED])
+def test_task_does_not_begin_after_the_signal_to_stop(outcome: Outcome, trial: Trial) -> None:
+    times = [*outcome.stops[trial.name], float("inf")]
+    for stop, ready in zip(times, [*outcome.ready[trial.name][1:], float("inf")], strict=False):
+        late = [run for run in outcome.runs if run.worker == trial.name and stop < run.began < ready]
+        assert late == []
+
+
+def test_task_never_runs_in_two_places_at_once(outcome: Outcome) -> None:
+    runs = sorted(outcome.runs, key=lambda run: (run.task_id, run.began))
+    for first, second in pairwise(runs):
+        assert first.task_id != second.task_id or first.last < second.began, first.task_id
+
+
+@of(FINISHING)
+def test_message_is_in_its_queue_once_when_all_workers_have_stopped(outcome: Outcome, trial: Trial) -> None:
+    # The second of the limited tasks runs in the worker that is the first to get one.
+    ran = [task_id for task_id in trial.postponed if outcome.runs_of(task_id)]
+    assert outcome.left[trial.name] == len(trial.postponed) - len(ran)
+
+
+def test_redis_keeps_no_message_for_a_worker_that_has_stopped(outcome: Outcome) -> None:
+    assert outcome.unacknowledged == 0
+
+
+@of(RESTARTED)
+def test_message_is_returned_once_for_each_stop(outcome: Outcome, trial: Trial) -> None:
+    returned = set()
+    for each in outcome.received:
+        if each.worker == trial.name:
+            stops = sum(1 for stop in outcome.stops[trial.name] if stop < each.at)
+            assert each.returns <= stops, each
+            returned.add(each.returns)
+    assert returned == set(range(RESTARTS + 1))
+
+
+@of(RESTARTED)
+def test_task_of_a_restarted_worker_runs_once(outcome: Outcome, trial: Trial) -> None:
+    for task_id in [*trial.running, *trial.waiting]:
+        [run] = outcome.runs_of(task_id)
+        assert run.has_ended

@@ -1,0 +1,223 @@
+"""The ground of the trials: one project with its own supervisord, RabbitMQ and Redis, and the store of its tasks."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from tests.celery_environments import CeleryEnvironment
+from tests.product import Product
+from tests.rabbitmq_server import RabbitMQ, running_rabbitmq
+from tests.redis_server import Redis, running_redis
+
+HERE = Path(__file__).parent
+BROKERS = ("rabbitmq", "redis")
+
+
+@dataclass(frozen=True)
+class Message:
+    """A message for one of the app's tasks."""
+
+    id: str
+    task: str
+    broker: str
+    queue: str
+    arguments: tuple[object, ...] = ()
+    options: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of a task; the times are those of the monotonic clock."""
+
+    task_id: str
+    worker: str
+    pid: int
+    began: float
+    last: float
+    """The last stamp."""
+    has_ended: bool
+
+
+@dataclass(frozen=True)
+class Received:
+    """A message that a worker got."""
+
+    task_id: str
+    worker: str
+    at: float
+    returns: int
+    """How often it was returned, as a quorum queue counts."""
+
+
+class Store:
+    """What the tasks wrote below the directory `data`."""
+
+    def __init__(self, data: Path) -> None:
+        self.data = data
+
+    def runs(self) -> list[Run]:
+        """Return all runs, those that began first first."""
+        found = [_run(path) for path in self.data.glob("runs/*/*")]
+        return sorted(found, key=lambda run: run.began)
+
+    def received(self) -> list[Received]:
+        """Return each message that a worker got, oldest first."""
+        return [
+            Received(each["id"], each["worker"], each["at"], each["returns"] or 0) for each in self._lines("received")
+        ]
+
+    def times(self, name: str) -> dict[str, list[float]]:
+        """Return when each worker got a signal to stop (`stopping`) or began to consume (`ready`)."""
+        found: dict[str, list[float]] = {}
+        for each in self._lines(name):
+            found.setdefault(each["worker"], []).append(each["at"])
+        return found
+
+    def _lines(self, name: str) -> Iterator[dict[str, Any]]:
+        path = self.data / name
+        return map(json.loads, path.read_text().splitlines() if path.exists() else ())
+
+
+class Ground:
+    """A product whose app is that of the trials, with both brokers."""
+
+    def __init__(self, environment: CeleryEnvironment, rabbitmq: RabbitMQ, redis: Redis) -> None:
+        self.product = Product(environment)
+        self.redis = redis
+        self.urls = {"rabbitmq": rabbitmq.url, "redis": redis.url()}
+        self.store = Store(self.product.directory / "trials")
+        shutil.copy(HERE / "app.py", self.product.code / "trial_app.py")
+        shutil.copy(HERE / "broker.py", self.product.code / "trial_broker.py")
+
+    def configure(self, workers: Iterable[str], *, name: str = "trials") -> None:
+        """Write procman.toml with the tables of `workers`."""
+        self.product.configuration.write_text(
+            f"""
+[project]
+name = "{name}"
+app = "trial_app"
+directory = "{self.product.code}"
+virtualenv = "{self.product.virtualenv}"
+scope = "user"
+
+[environment]
+DEMO_DATA_DIRECTORY = "{self.product.data}"
+TRIAL_DATA = "{self.store.data}"
+
+[health]
+heal = false
+heartbeat_seconds = 1
+
+[defaults.program]
+start_seconds = 0
+
+[defaults.worker]
+without_gossip = true
+without_mingle = true
+without_heartbeat = true
+
+{"".join(workers)}
+
+[supervisor]
+mode = "embedded"
+"""
+        )
+
+    def environment(self, worker: str, broker: str, **variables: str) -> str:
+        """Return the table that gives a worker its name, its broker and more variables."""
+        values = {"TRIAL_WORKER": worker, "TRIAL_BROKER": self.urls[broker], **variables}
+        lines = [f"{name} = {json.dumps(value)}\n" for name, value in values.items()]
+        return "".join([f"[worker.{worker}.environment]\n", *lines])
+
+    def send(self, messages: Sequence[Message]) -> None:
+        """Send `messages` in their order."""
+        asked = [{**vars(each), "broker": self.urls[each.broker]} for each in messages]
+        self._ask("send", asked, {each.queue for each in messages})
+
+    def waiting(self, queues: Mapping[str, str]) -> dict[str, int]:
+        """Return how many messages each of `queues`, whose values are their brokers, has that no worker holds."""
+        asked = {queue: self.urls[broker] for queue, broker in queues.items()}
+        counted: dict[str, int] = json.loads(self._ask("count", asked, queues))
+        return counted
+
+    def unacknowledged(self) -> int:
+        """Return how many messages Redis keeps for workers that hold them."""
+        return int(self.redis.ask("HLEN", "unacked").lstrip(":"))
+
+    def _ask(self, command: str, asked: object, queues: Iterable[str]) -> str:
+        environment = {
+            **self.product.environment,
+            "TRIAL_DATA": str(self.store.data),
+            "PYTHONPATH": str(self.product.code),
+        }
+        environment.update(TRIAL_BROKER=self.urls["redis"], TRIAL_QUEUES=" ".join(queues))
+        done = subprocess.run(
+            [str(self.product.virtualenv / "bin/python"), "-m", "trial_broker", command],
+            input=json.dumps(asked),
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environment,
+            cwd=self.product.code,
+            check=True,
+            timeout=60,
+        )
+        return done.stdout
+
+    def events(self, *what: str) -> list[dict[str, Any]]:
+        """Return the events of these kinds."""
+        printed = self.product.procman("events", "--json", "-n", "100000").stdout.splitlines()
+        return [event for event in map(json.loads, printed) if event["what"] in what]
+
+
+def _run(path: Path) -> Run:
+    worker, pid, began = path.name.split(",")
+    lines = path.read_text().split()
+    stamps = [float(line) for line in lines if line != "end"]
+    return Run(path.parent.name, worker, int(pid), float(began), max([float(began), *stamps]), "end" in lines)
+
+
+class Ends:
+    """Notices when processes end."""
+
+    def __init__(self, pids: Mapping[str, int]) -> None:
+        self.at: dict[str, float] = {}
+        self._left = {name: psutil.Process(pid) for name, pid in pids.items()}
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+
+    def wait(self, seconds: float) -> dict[str, float]:
+        """Return when each process ended, by name."""
+        self._thread.join(seconds)
+        assert not self._left, f"{sorted(self._left)} have not ended within {seconds:g} s"
+        return self.at
+
+    def _watch(self) -> None:
+        while self._left:
+            for name, process in list(self._left.items()):
+                if not process.is_running() or process.status() == psutil.STATUS_ZOMBIE:
+                    self.at[name] = time.monotonic()
+                    del self._left[name]
+            time.sleep(0.05)
+
+
+@contextmanager
+def ground(environment: CeleryEnvironment) -> Iterator[Ground]:
+    """Provide a project with both brokers, and end everything at the end."""
+    with ExitStack() as undo:
+        redis = undo.enter_context(running_redis(Path(undo.enter_context(tempfile.TemporaryDirectory()))))
+        rabbitmq = undo.enter_context(running_rabbitmq())
+        made = Ground(environment, rabbitmq, redis)
+        undo.callback(made.product.close)
+        yield made
