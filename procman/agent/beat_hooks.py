@@ -5,13 +5,16 @@ import importlib
 from time import monotonic
 from typing import Any, Callable
 
-from . import beat_lock, failed_sends, heartbeat_format, verdict
+from . import beat_lock, failed_sends, heartbeat_format, missed_entries, verdict
 from .broker_digest import brokers_of
 from .worker_state import WorkerState, described, printable
 
 
-def connect(observed: WorkerState, start_asking: Callable[[Any], None]) -> None:
-    """Keep `observed` up to date with the beat that this process will become; call `start_asking` with its app."""
+def connect(observed: WorkerState, start_asking: Callable[[Any], None], report: Callable[[str], None]) -> None:
+    """Keep `observed` up to date with the beat that this process will become; call `start_asking` with its app.
+
+    `report` writes a line to the log, also from another thread.
+    """
     signals = importlib.import_module("celery.signals")
 
     def on_init(sender: Any = None, **_: Any) -> None:
@@ -27,6 +30,10 @@ def connect(observed: WorkerState, start_asking: Callable[[Any], None]) -> None:
         else:
             observed.enter(verdict.STARTING)
             beat_lock.follow(sender.scheduler, observed)
+        try:
+            missed_entries.follow(sender.scheduler, observed, report)
+        except Exception as error:
+            observed.missing["missed entries"] = described(error)
         observed.brokers = brokers_of(lambda: sender.app.connection_for_write())
         observed.come_up()
 

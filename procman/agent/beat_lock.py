@@ -21,14 +21,15 @@ NO_KEY, NO_EXPIRY = -2, -1
 
 def follow(scheduler: Any, observed: WorkerState) -> None:
     """Report the beat as on standby until `scheduler` has its lock; do nothing for a scheduler without one."""
-    if _is_redbeat(scheduler) and getattr(scheduler, "lock_key", None):
+    if is_redbeat(scheduler) and getattr(scheduler, "lock_key", None):
         lock = SchedulerLock(scheduler, observed)
         observed.is_on_standby, observed.lock = lock.is_missing, lock.fields
         # Not the thread that polls the broker: the lock may be in a Redis that hangs.
         start_thread(lock.ask_while_missing)
 
 
-def _is_redbeat(scheduler: Any) -> bool:
+def is_redbeat(scheduler: Any) -> bool:
+    """Return whether `scheduler` is RedBeat's or a subclass of it."""
     return any(each.__module__.partition(".")[0] == PACKAGE for each in type(scheduler).__mro__)
 
 

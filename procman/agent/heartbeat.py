@@ -11,7 +11,7 @@ import os
 from time import monotonic, sleep
 from typing import Any, Dict, Mapping, Optional
 
-from . import beat_hooks, heartbeat_format, run_files, verdict, worker_hooks
+from . import beat_hooks, heartbeat_format, missed_entries, run_files, verdict, worker_hooks
 from .changed_code import ChangedCode
 from .handback import Handback
 from .native_threads import start_thread
@@ -44,6 +44,8 @@ class Heart:
         self.settings = read_settings(environment)
         self.observed = WorkerState(self.settings)
         self.observed.on_change = self._on_change
+        if self.settings.kind == "beat":
+            self.observed.earlier_beat = missed_entries.earlier_beat(self.settings.run_directory)
         self._recorder = TaskRecorder(self.settings, self.observed.started)
         self._handback = Handback(self.settings, self.observed, self._recorder, self.report)
         self.code = ChangedCode(self.settings, self.observed, environment.get("PROCMAN_DIRECTORY") or ".")
@@ -90,7 +92,7 @@ class Heart:
     def _connect(self) -> None:
         try:
             if self.settings.kind == "beat":
-                beat_hooks.connect(self.observed, self._asker.of_app)
+                beat_hooks.connect(self.observed, self._asker.of_app, self.report)
             else:
                 loop_seconds = min(self._seconds, self.settings.stale_seconds / 3)
                 worker_hooks.connect(

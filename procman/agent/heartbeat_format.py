@@ -6,6 +6,7 @@
 from typing import Any, Dict, Mapping, NamedTuple
 
 from . import strict_json
+from .missed_report import OUTCOMES
 from .verdict import CODES, CRITICAL, FORCE, OK, PHASES, UNKNOWN, WARM, WARNING
 
 FORMAT = 1
@@ -37,6 +38,12 @@ QUEUE = {
 }
 TASK = {"id": Field(str, True), "name": Field(str), "since": Field(float, True)}
 ENTRY = {"name": Field(str), "due": Field(float)}
+MISSED = {
+    "name": Field(str),
+    "times": Field(int),
+    "last": Field(float),
+    "outcome": Field(str, choices=OUTCOMES),
+}
 POOL_END = {
     "pid": Field(int),
     "at": Field(float),
@@ -92,6 +99,11 @@ FIELDS = {
     "tick_due": Field(float, True),
     "next_due": Field(float, True),
     "next_entry": Field(str, True),
+    "ticked": Field(float, True),
+    "down_since": Field(float, True),
+    "missed_at": Field(float, True),
+    "missed_total": Field(int, True),
+    "missed_lost": Field(int, True),
     "scheduler": Field(str, True),
     "lock": Field(str, True),
     "lock_until": Field(float, True),
@@ -118,6 +130,9 @@ def read(text: str) -> Dict[str, Any]:
     heartbeat["queues"] = [_read_fields(each, QUEUE, "queues") for each in _list(found, "queues")]
     heartbeat["tasks"] = [_read_fields(each, TASK, "tasks") for each in _list(found, "tasks")]
     heartbeat["next_entries"] = [_read_fields(each, ENTRY, "next_entries") for each in _list(found, "next_entries")]
+    heartbeat["missed_entries"] = [
+        _read_fields(each, MISSED, "missed_entries") for each in _list(found, "missed_entries")
+    ]
     heartbeat["pool_ends"] = [_read_fields(each, POOL_END, "pool_ends") for each in _list(found, "pool_ends")]
     heartbeat["brokers"] = [_value(each, Field(str), "brokers") for each in _list(found, "brokers")]
     heartbeat["missing"] = [_value(each, Field(str), "missing") for each in _list(found, "missing")]

@@ -34,6 +34,15 @@ class Measured(NamedTuple):
     pool: Optional[pool_processes.PoolProcesses] = None
 
 
+class EarlierBeat(NamedTuple):
+    """What the last heartbeat of an earlier process of the same beat shows, in seconds since the epoch."""
+
+    ticked: Optional[float] = None
+    """When a beat of this program was last at work; None: unknown."""
+    due: Mapping[str, float] = {}
+    """When its next entries were due."""
+
+
 class WorkerState:
     """One program's state. Each attribute is set atomically and by one thread at a time, so that no lock is needed."""
 
@@ -68,6 +77,9 @@ class WorkerState:
         self.tick_due: Optional[float] = None
         self.next_entries: List[Dict[str, Any]] = []
         """The entries of beat that are due next, soonest first: name, and due by the monotonic clock."""
+        self.earlier_beat = EarlierBeat()
+        self.missed_entries: Mapping[str, Any] = {"missed_entries": []}
+        """The fields about the entries of beat that were due while it was down."""
         self.scheduler: Optional[str] = None
         self.brokers: List[str] = []
         """The digests of the brokers; empty if unknown."""
@@ -220,6 +232,8 @@ class WorkerState:
             "next_due": entries[0]["due"] if entries else None,
             "next_entry": entries[0]["name"] if entries else None,
             "next_entries": entries,
+            "ticked": self._ticked(now),
+            **self.missed_entries,
             "scheduler": self.scheduler,
             "brokers": self.brokers,
             **self.lock(),
@@ -228,6 +242,12 @@ class WorkerState:
             "missing": [printable("{}: {}".format(*each)) for each in sorted(self.missing.items())],
             "held": self.held,
         }
+
+    def _ticked(self, now: float) -> Optional[float]:
+        """Return when beat was last at work: now, unless its next tick is overdue."""
+        if self.tick is None or self.tick_due is None:
+            return self.earlier_beat.ticked
+        return time() - max(0.0, now - self.tick_due)
 
     def _measured(self) -> Measured:
         if self.phase not in (verdict.CONSUMING, verdict.DISCONNECTED, verdict.STOPPING):

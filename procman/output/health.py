@@ -20,6 +20,9 @@ from procman.output.terminal import coloured, count_accepted, hint_lines, see_ex
 FORMAT = 1
 """Increased when a field changes its meaning or is removed; new fields may be added at any time."""
 
+NOTED = ("PM404",)
+"""Checks with news that is no problem."""
+
 
 def as_text(health: Health, stream: TextIO = sys.stdout, *, verbose: bool = False) -> Iterator[str]:
     """Yield a table of the programs and, below it, every problem with its hint; accepted warnings if `verbose`."""
@@ -34,7 +37,8 @@ def as_text(health: Health, stream: TextIO = sys.stdout, *, verbose: bool = Fals
     yield ""
     problems = in_order(result for result in health.everything if result.level is not Level.OK)
     accepted = [result for result in health.everything if result.accepted]
-    for names, result in shared([*problems, *(accepted if verbose else ())]):
+    noted = [each for each in health.everything if each.code in NOTED and each.level is Level.OK and not each.accepted]
+    for names, result in shared([*problems, *(accepted if verbose else ()), *noted]):
         subject = named(names) or health.manifest.project
         level = "accepted" if result.accepted else result.level.name.lower()
         for line in wrapped(f"{subject}: {level} {result.code}: {result.detail}", width):

@@ -20,6 +20,7 @@ from procman.monitoring.checks import (
     heartbeat,
     held_messages,
     main_process,
+    missed_entries,
     orphans,
     pool,
     process_manager,
@@ -95,6 +96,7 @@ RUNNING: tuple[Check[ProjectSnapshot], ...] = (
     Check("PM304", "The broker reports a consumer for each queue", broker.check_queues, Reach.PROJECT),
     *_of_heartbeat("PM4"),
     Check("PM403", "Beat can write its schedule", beat_schedule.check),
+    Check("PM404", "Beat sends what was due while it was down", missed_entries.check),
     Check("PM501", "The broker can be reached", broker.check_reachable, Reach.PROJECT),
     Check("PM502", "The broker accepts the credentials", broker.check_credentials, Reach.PROJECT),
     Check(
