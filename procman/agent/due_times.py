@@ -14,6 +14,9 @@ MOST_COUNTED = 20
 GRAIN = 60.0
 """The seconds between two due times of a crontab, at least."""
 
+STEP = 0.5
+"""A due time less than this after another one is the same, calculated a moment later."""
+
 MOST_LOOKS = 64
 """How often the last due time is approached: halving ten thousand years takes less."""
 
@@ -45,7 +48,7 @@ def between(zoned: Zoned, last_run: float, after: float, until: float) -> Option
     count, last = 1, first
     while count <= MOST_COUNTED:
         due = _next(zoned, last)
-        if not last < due <= until:
+        if not last + STEP < due <= until:
             return DueTimes(count, first, last)
         count, last = count + 1, due
     return DueTimes(count, first, _last(zoned, last, until))
@@ -94,13 +97,13 @@ def _last(zoned: Zoned, low: float, until: float) -> float:
             break
         middle = (low + high) / 2
         due = following(zoned, middle)
-        if low < due <= until:
+        if low + STEP < due <= until:
             low = due
         else:
             high = middle
     for _ in range(2):
         due = _next(zoned, low)
-        if not low < due <= until:
+        if not low + STEP < due <= until:
             break
         low = due
     return low

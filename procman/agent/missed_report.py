@@ -3,7 +3,7 @@
 `procman install` installs this file beside the launcher; procman imports the same code.
 """
 
-from typing import Any, Dict, Mapping, Optional, Sequence
+from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 from .due_times import MOST_COUNTED
 from .local_time import local_time
@@ -49,10 +49,15 @@ def level_of(fields: Mapping[str, Any]) -> str:
 
 def text_of(fields: Mapping[str, Any], now: float) -> str:
     """Return a phrase whose "it" is beat; the times are those of this host."""
-    shown = [_entry(each, now) for each in fields["missed_entries"][:MOST_SHOWN]]
+    shown = lines_of(fields, now)[:MOST_SHOWN]
     more = (fields["missed_total"] or 0) - len(shown)
     also = [f"{more} more {'entry was' if more == 1 else 'entries were'} due"] if more > 0 else []
     return f"{_downtime(fields, now)}; {'; '.join(shown + also)}"
+
+
+def lines_of(fields: Mapping[str, Any], now: float) -> List[str]:
+    """Return a line for each entry that is kept."""
+    return [_entry(each, now) for each in fields["missed_entries"]]
 
 
 def _downtime(fields: Mapping[str, Any], now: float) -> str:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import TextIO
 
+from procman.agent.missed_report import lines_of
 from procman.agent.verdict import format_duration
 from procman.backends import backend_named
 from procman.model import InstalledProgram, Level, State
@@ -54,6 +55,7 @@ def _fields(status: ProjectStatus, each: ProgramStatus, page: ProgramPage) -> It
     yield "Queues", [*map(_queue, each.says.get("queues", ())), *_received(each)]
     yield "Tasks", _tasks(status, each, page)
     yield "Next", [f"{_local(status, entry['due'])}: {entry['name']}" for entry in each.says.get("next_entries", ())]
+    yield "Missed", [] if each.says.get("missed_at") is None else lines_of(each.says, status.at)
     yield "Memory", [_memory(each)] if "memory_bytes" in each.result.values else []
     yield "Open files", [] if page.open_files is None else [str(page.open_files)]
     yield "Held", [held(each.hold)] if each.hold else []

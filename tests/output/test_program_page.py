@@ -88,6 +88,13 @@ def test_page_of_beat_has_its_next_entries(tmp_path: Path) -> None:
     assert "        Next: 2026-11-30 12:01:00 UTC: tidy" in lines(tmp_path, ProgramPage(), says=says)
 
 
+def test_page_of_beat_has_what_it_missed(tmp_path: Path) -> None:
+    entry = {"name": "tidy", "times": 2, "last": NOON - 3600, "outcome": "sent"}
+    says = {"missed_at": NOON - 60, "missed_entries": [entry]}
+    expected = "      Missed: tidy was due 2 times, the last time at 11:00 UTC: Celery sends it now"
+    assert expected in lines(tmp_path, ProgramPage(), says=says)
+
+
 def test_every_problem_is_below_with_its_hint(tmp_path: Path) -> None:
     own = Result("PM301", "demo-celery", Level.CRITICAL, "it is idle", "procman restart celery")
     other = Result("PM108", "demo-celery", Level.WARNING, "its files", "ls")
