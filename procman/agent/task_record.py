@@ -7,6 +7,9 @@ same code.
 The file has a header and `SLOTS` slots, all little-endian. The first byte of a slot shows whether it is free, and its
 checksum whether the rest is complete. That byte is written last and cleared first, so that a process killed at any
 moment leaves every other slot intact and this one either free or complete.
+
+Behind the slots are `MARKS` marks, one for each process or thread that runs tasks: which task it began last, and
+whether the body of that task has ended (`task_marks.py`).
 """
 
 import struct
@@ -31,6 +34,11 @@ START = struct.Struct("<8sIHHIdd64s")
 id."""
 UNRECORDED = 128
 """The offset of the number of running tasks that had no slot."""
+BROKER_AT = 136
+BROKER = struct.Struct("<16sd")
+"""The name of kombu's transport, and after how many seconds it delivers an unacknowledged message again (0: that is not
+its way); then a checksum."""
+MOST_TRANSPORT = 16
 HEADER_SIZE = 256
 FREE, USED = 0, 0x5A
 """The first byte of a slot. No single wrong bit makes one of the other."""
@@ -40,13 +48,26 @@ FRONT = struct.Struct("<BBBxIdd")
 """Flags, lengths of id and name, pid of the pool process (0: none or unknown), start by both clocks; then id, name,
 checksum."""
 SLOT_SIZE = SLOT_BODY + CHECKSUM.size + FRONT.size + MOST_ID + MOST_NAME
-SIZE = HEADER_SIZE + SLOTS * SLOT_SIZE
+MARKS = 256
+MARK = struct.Struct("<IIdB")
+"""Pid, digest of the task id, start of the task's body by the monotonic clock, `ENDED` if it has ended."""
+MARK_SIZE = 32
+MARK_STATE = 16
+"""The offset of the last field of a mark."""
+ENDED = 0x5A
+SIZE_BEFORE = HEADER_SIZE + SLOTS * SLOT_SIZE
+"""The size of a record without marks, which agents of procman 0.2.0 and earlier write."""
+SIZE = SIZE_BEFORE + MARKS * MARK_SIZE
 
 PRIME = 2**30 - 35
 """The greatest that Python divides by in one step."""
 
-MAGIC = b"pmtasks1"
-ACKS_LATE, REJECTED_IF_LOST, IS_CUT = 1, 2, 4
+MAGIC, MAGIC_BEFORE = b"pmtasks2", b"pmtasks1"
+ACKS_LATE, REJECTED_IF_LOST, IS_CUT, SENT_AGAIN_IF_LOST = 1, 2, 4, 8
+
+WAITING, BEGUN, FINISHED = "waiting", "begun", "finished"
+"""How far a task had come: accepted by its process, in its body, behind it."""
+ROUNDING_SECONDS = 0.001
 
 
 class RunningTask(NamedTuple):
@@ -66,6 +87,10 @@ class RunningTask(NamedTuple):
     """Its message returns to the queue if only its pool process dies (`reject_on_worker_lost`)."""
     is_cut: bool = False
     """The id is not exactly this: it was longer than `MOST_ID` bytes, or not printable."""
+    is_sent_again_if_lost: bool = False
+    """Celery sends it again if only its pool process dies (`retry_on_worker_lost` of 5.7)."""
+    progress: str = ""
+    """`WAITING`, `BEGUN` or `FINISHED`; empty if unknown."""
 
 
 class TaskRecord(NamedTuple):
@@ -84,6 +109,11 @@ class TaskRecord(NamedTuple):
     """How many more tasks were running, for which the record had no room."""
     damaged: int = 0
     """How many slots cannot be read, as after a power failure."""
+    transport: str = ""
+    """The name of kombu's transport to the broker, such as `amqp` or `redis`; empty if unknown."""
+    visibility_seconds: Optional[float] = None
+    """After how long the broker's client delivers an unacknowledged message again; None if the server does, or if it is
+    unknown."""
 
     @property
     def total(self) -> int:
@@ -98,9 +128,26 @@ def header(boot_id: Optional[str], pid: int, started: float, started_wall: float
     return (MAGIC + CHECKSUM.pack(_checksum(fields[12:])) + fields[12:]).ljust(HEADER_SIZE, b"\0")
 
 
-def flags(acks_late: bool, is_rejected_if_lost: bool) -> int:
+def broker(transport: str, visibility_seconds: Optional[float]) -> bytes:
+    """Return what belongs at `BROKER_AT`."""
+    content = BROKER.pack(transport.encode("ascii", "replace")[:MOST_TRANSPORT], visibility_seconds or 0.0)
+    return content + CHECKSUM.pack(_checksum(content))
+
+
+def flags(acks_late: bool, is_rejected_if_lost: bool, is_sent_again_if_lost: bool = False) -> int:
     """Return the flags of a task."""
-    return acks_late * ACKS_LATE | is_rejected_if_lost * REJECTED_IF_LOST
+    again = is_sent_again_if_lost * SENT_AGAIN_IF_LOST
+    return acks_late * ACKS_LATE | is_rejected_if_lost * REJECTED_IF_LOST | again
+
+
+def digest(task_id: str) -> int:
+    """Return the number by which a mark names a task."""
+    return _checksum(task_id.encode("utf-8", "replace")[:MOST_ID])
+
+
+def mark_offset(number: int) -> int:
+    """Return where a mark begins in the file."""
+    return SIZE_BEFORE + number * MARK_SIZE
 
 
 def name_of(text: str) -> bytes:
@@ -139,18 +186,61 @@ def read(content: bytes) -> TaskRecord:
             damaged += 1
         else:
             tasks.append(_read_body(body))
+    marks = _read_marks(content)
+    tasks = [task._replace(progress=_progress(task, record.pid, marks)) for task in tasks]
     return record._replace(tasks=tuple(sorted(tasks, key=lambda task: task.started)), damaged=damaged)
 
 
+class Mark(NamedTuple):
+    """What a process or thread notes about the task that it began last."""
+
+    pid: int
+    digest: int
+    began: float
+    state: int
+
+
+def _read_marks(content: bytes) -> List[Mark]:
+    if content[: len(MAGIC)] != MAGIC:
+        return []
+    found = (Mark(*MARK.unpack_from(content, mark_offset(number))) for number in range(MARKS))
+    return [mark for mark in found if mark.pid]
+
+
+def _progress(task: RunningTask, main_pid: int, marks: List[Mark]) -> str:
+    if task.is_cut:
+        return ""
+    number = digest(task.id)
+    # A process that runs a task again has a mark of the run before.
+    own = [mark for mark in marks if mark.pid == (task.pool_pid or main_pid)]
+    run = [mark for mark in own if mark.digest == number and mark.began >= task.started - ROUNDING_SECONDS]
+    if run:
+        return FINISHED if run[-1].state == ENDED else BEGUN
+    # Threads take a mark with their first task, and more threads than marks have none.
+    return WAITING if own and task.pool_pid else ""
+
+
 def _read_header(content: bytes) -> TaskRecord:
-    if len(content) < SIZE or content[: len(MAGIC)] != MAGIC:
+    size = {MAGIC: SIZE, MAGIC_BEFORE: SIZE_BEFORE}.get(content[: len(MAGIC)])
+    if size is None or len(content) < size:
         raise ValueError("it is not a record of tasks")
     _, checksum, slot_size, slots, pid, started, started_wall, boot_id = START.unpack_from(content)
     if checksum != _checksum(content[12 : START.size]) or (slot_size, slots) != (SLOT_SIZE, SLOTS):
         raise ValueError("its header is damaged")
     [unrecorded] = CHECKSUM.unpack_from(content, UNRECORDED)
     name = _text(boot_id.rstrip(b"\0"))
-    return TaskRecord(name or None, pid, _time(started), _time(started_wall), unrecorded=unrecorded)
+    record = TaskRecord(name or None, pid, _time(started), _time(started_wall), unrecorded=unrecorded)
+    transport, visibility = _read_broker(content)
+    return record._replace(transport=transport, visibility_seconds=visibility)
+
+
+def _read_broker(content: bytes) -> Tuple[str, Optional[float]]:
+    end = BROKER_AT + BROKER.size
+    [checksum] = CHECKSUM.unpack_from(content, end)
+    encoded, visibility = BROKER.unpack_from(content, BROKER_AT)
+    if checksum != _checksum(content[BROKER_AT:end]):
+        return "", None
+    return _text(encoded.rstrip(b"\0")), _time(visibility) or None
 
 
 def _checked(slot: bytes) -> Optional[bytes]:
@@ -179,6 +269,7 @@ def _read_body(content: bytes) -> RunningTask:
         acks_late=bool(flags & ACKS_LATE),
         is_rejected_if_lost=bool(flags & REJECTED_IF_LOST),
         is_cut=bool(flags & IS_CUT) or shown != task_id,
+        is_sent_again_if_lost=bool(flags & SENT_AGAIN_IF_LOST),
     )
 
 

@@ -39,6 +39,7 @@ COMMANDS = {
     "reload": "Reload programs: they load their code again without a restart.",
     "logs": "Show the logs of programs in one stream.",
     "events": "List what happened to the programs, oldest first.",
+    "lost": "List the tasks that a kill interrupted, and what becomes of each.",
     "hold": "Hold programs: do not heal them until they are released.",
     "release": "Release held programs, so that they are healed again.",
     "heal": "Check the programs once and restart those that stay unhealthy.",

@@ -41,11 +41,12 @@ def _report(manifest: Manifest, program: InstalledProgram, end: End, kills: Iter
     cause = _cause(end, for_memory=for_memory)
     if not program.launcher or program.kind is not Kind.WORKER:
         return EndReport(end, cause)
-    record = next((each for each in task_records(manifest, program) if _is_of(end, each.pid, each.started_wall)), None)
+    record = next((each for each in task_records(manifest, program) if is_of(end, each.pid, each.started_wall)), None)
     return EndReport(end, cause, record.tasks if record else (), record.total if record else 0)
 
 
-def _is_of(end: End, pid: int, started: float) -> bool:
+def is_of(end: End, pid: int, started: float) -> bool:
+    """Return whether `end` is that of the process `pid` that began at `started`, by its own clock."""
     if end.pid is not None and pid != end.pid:
         return False
     return (end.started or 0.0) - CLOCK_SECONDS <= started <= end.at

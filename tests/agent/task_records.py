@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 from procman.agent import task_record
-from procman.agent.task_record import SIZE, RunningTask, header, offset_of
+from procman.agent.task_record import BEGUN, ENDED, FINISHED, SIZE, WAITING, RunningTask, header, offset_of
 
 BOOT = "9f1d3c44-7a57-4a86-b6e2-6f3c7ed0a5c1"
 BEGAN = 1795999980.0
 
 
-def record_of(*tasks: RunningTask, pid: int = 4242, began: float = BEGAN, unrecorded: int = 0) -> bytearray:
-    """Return the record of a process that began at `began`, in seconds since the epoch."""
+def record_of(
+    *tasks: RunningTask,
+    pid: int = 4242,
+    began: float = BEGAN,
+    unrecorded: int = 0,
+    boot: str = BOOT,
+    transport: str = "",
+    visibility: float | None = None,
+) -> bytearray:
+    """Return the record of a process that began at `began`, in seconds since the epoch, with the marks of its tasks."""
     content = bytearray(SIZE)
-    parts = [(0, header(BOOT, pid, 100.0, began)), (task_record.UNRECORDED, unrecorded.to_bytes(4, "little"))]
+    parts = [(0, header(boot, pid, 100.0, began)), (task_record.UNRECORDED, unrecorded.to_bytes(4, "little"))]
+    if transport:
+        parts.append((task_record.BROKER_AT, task_record.broker(transport, visibility)))
     parts += [(offset_of(number), slot(task)) for number, task in enumerate(tasks)]
+    parts += [(task_record.mark_offset(number), mark(task, pid)) for number, task in enumerate(tasks)]
     for begin, part in parts:
         content[begin : begin + len(part)] = part
     return content
@@ -21,7 +32,20 @@ def record_of(*tasks: RunningTask, pid: int = 4242, began: float = BEGAN, unreco
 
 def slot(task: RunningTask) -> bytes:
     """Return a slot in use."""
-    flags = task_record.flags(task.acks_late, task.is_rejected_if_lost) | task.is_cut * task_record.IS_CUT
+    flags = task_record.flags(task.acks_late, task.is_rejected_if_lost, task.is_sent_again_if_lost)
     name = task_record.name_of(task.name)
+    flags |= task.is_cut * task_record.IS_CUT
     body = task_record.body(flags, task.pool_pid or 0, task.started, task.started_wall, task.id.encode(), name)
     return bytes((task_record.USED,)) + body
+
+
+def mark(task: RunningTask, main_pid: int) -> bytes:
+    """Return the mark of the process or thread that runs `task`; empty if that is unknown."""
+    if not task.progress:
+        return b""
+    pid = task.pool_pid or main_pid
+    if task.progress == WAITING:
+        return task_record.MARK.pack(pid, 0, 0.0, 0)
+    assert task.progress in (BEGUN, FINISHED)
+    digest = task_record.digest(task.id)
+    return task_record.MARK.pack(pid, digest, task.started, ENDED if task.progress == FINISHED else 0)

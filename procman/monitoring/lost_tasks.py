@@ -1,0 +1,185 @@
+"""Find the tasks that a kill, a crash or a reboot interrupted, and what becomes of each."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from typing import NamedTuple
+
+from procman.agent import task_record
+from procman.agent.task_record import RunningTask, TaskRecord
+from procman.backends import controller_of
+from procman.errors import ProcmanError
+from procman.host.process import started, stat_fields
+from procman.install.state.event_log import untrusted_events
+from procman.install.state.manifest import Manifest
+from procman.lookup import Installed
+from procman.model import End, InstalledProgram, Kind
+from procman.monitoring.checks.inputs import EndReport
+from procman.monitoring.ends import is_of, reports_of
+from procman.monitoring.program_view import Moment, now, owners
+from procman.monitoring.running_tasks import CLOCK_SECONDS, task_records
+from procman.monitoring.task_outcome import Fate, fate_of
+from procman.program_names import resolve
+
+FORCED_STOP, REBOOT, UNKNOWN = "forced stop", "reboot", "unknown"
+
+
+class LostTask(NamedTuple):
+    """A task that was running when its process ended."""
+
+    program: str
+    id: str
+    name: str
+    started: float
+    """Seconds since the epoch."""
+    acks_late: bool
+    ended: str
+    """What ended its process, such as `forced stop` or `killed by SIGKILL (cause unknown)`."""
+    at: float | None
+    """When, in seconds since the epoch; None: unknown."""
+    fate: Fate
+    is_cut: bool = False
+    """The id is not exactly this."""
+
+
+class Loss(NamedTuple):
+    """What the end of one process of a worker interrupted."""
+
+    program: str
+    record: TaskRecord
+    ended: str
+    at: float | None
+    tasks: tuple[LostTask, ...]
+
+    @property
+    def unrecorded(self) -> int:
+        """How many more tasks were running, of which nothing else is known."""
+        return self.record.unrecorded + self.record.damaged
+
+
+class LostTasks(NamedTuple):
+    """The interrupted tasks of a project."""
+
+    project: str
+    losses: tuple[Loss, ...]
+    problems: tuple[str, ...] = ()
+    """Why some may be missing."""
+
+    @property
+    def tasks(self) -> list[LostTask]:
+        """The tasks, in the order of their start."""
+        return sorted((task for loss in self.losses for task in loss.tasks), key=lambda task: task.started)
+
+
+def lost_tasks(installed: Installed, names: Sequence[str], since: float) -> LostTasks:
+    """Return the tasks that were interrupted since then in the programs that `names` select; without names, in all."""
+    manifest, moment = installed.manifest, now()
+    programs = [each for each in resolve(manifest.project, manifest.programs, names) if is_recorded(each)]
+    problems = [problem for program in programs for problem in _unreadable(manifest, program)]
+    records = {program.name: dead_records(manifest, program, moment) for program in programs}
+    concerned = [program for program in programs if records[program.name]]
+    ends: dict[str, Sequence[End]] = {}
+    try:
+        ends = _ends(manifest, concerned, records)
+    except ProcmanError as error:
+        problems.append(f"unknown what ended the processes: {error.message}")
+    losses = [
+        loss
+        for program in concerned
+        for loss in losses_of(manifest, program, records[program.name], ends.get(program.name, ()), moment)
+        if (loss.at or max((task.started for task in loss.tasks), default=loss.record.started_wall)) >= since
+    ]
+    return LostTasks(manifest.project, tuple(losses), tuple(problems))
+
+
+def is_recorded(program: InstalledProgram) -> bool:
+    """Return whether `program` keeps a record of its running tasks."""
+    return program.launcher and program.kind is Kind.WORKER
+
+
+def _unreadable(manifest: Manifest, program: InstalledProgram) -> Iterator[str]:
+    directory = manifest.directories.run(program.name)
+    try:
+        (directory / task_record.FILE).stat()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        yield f"{program.name}: cannot read {directory}: {error.strerror}"
+
+
+def _ends(
+    manifest: Manifest, programs: Sequence[InstalledProgram], records: dict[str, list[TaskRecord]]
+) -> dict[str, Sequence[End]]:
+    if not programs:
+        return {}
+    first = min(record.started_wall for program in programs for record in records[program.name])
+    found = controller_of(manifest).histories(programs, first)
+    return {name: history.ends for name, history in found.items()}
+
+
+def dead_records(manifest: Manifest, program: InstalledProgram, moment: Moment) -> list[TaskRecord]:
+    """Return the records of tasks of the processes of `program` that have ended, the latest first."""
+    records = task_records(manifest, program)
+    # A process that has executed itself again keeps its pid, and its own record is the first.
+    running = [record for record in records[:1] if _is_running(record, moment)]
+    return [record for record in records if record.total and record not in running]
+
+
+def _is_running(record: TaskRecord, moment: Moment) -> bool:
+    if record.boot_id is not None and record.boot_id != moment.boot:
+        return False
+    fields, began = stat_fields(record.pid), started(record.pid)
+    return bool(fields) and fields[0] not in (b"Z", b"X") and (began or 0.0) <= record.started_wall + CLOCK_SECONDS
+
+
+def losses_of(
+    manifest: Manifest, program: InstalledProgram, records: Sequence[TaskRecord], ends: Sequence[End], moment: Moment
+) -> Iterator[Loss]:
+    """Yield what the end of the process of each of `records` interrupted, as far as `ends` explain it."""
+    events = untrusted_events(manifest.directories.run(program.name), program.name, owners(program.user))
+    handed_back = {each for event in events if event.what == "handed-back" for each in event.task_ids}
+    for record in records:
+        end = next((each for each in ends if is_of(each, record.pid, record.started_wall)), None)
+        report = reports_of(manifest, program, [end])[0] if end else None
+        yield _loss(program, record, report, handed_back, moment)
+
+
+def _loss(
+    program: InstalledProgram,
+    record: TaskRecord,
+    report: EndReport | None,
+    handed_back: Collection[str],
+    moment: Moment,
+) -> Loss:
+    is_of_this_boot = record.boot_id in (None, moment.boot)
+    ended, at = _cause(report, is_of_this_boot=is_of_this_boot), report.end.at if report else None
+    tasks = []
+    for task in record.tasks:
+        fate = fate_of(
+            task,
+            record,
+            handed_back=handed_back,
+            runs_on=is_of_this_boot and _runs_on(task, moment),
+            # The kernel takes half a minute to write the record to the disk, and a crash of the host does not wait.
+            is_certain=is_of_this_boot or report is not None,
+        )
+        tasks.append(
+            LostTask(program.name, task.id, task.name, task.started_wall, task.acks_late, ended, at, fate, task.is_cut)
+        )
+    return Loss(program.name, record, ended, at, tuple(tasks))
+
+
+def _cause(report: EndReport | None, *, is_of_this_boot: bool) -> str:
+    if report is None:
+        return UNKNOWN if is_of_this_boot else REBOOT
+    return FORCED_STOP if report.end.is_forced else report.reason
+
+
+def _runs_on(task: RunningTask, moment: Moment) -> bool:
+    """Return whether the pool process of `task` has outlived its main process."""
+    if not task.pool_pid:
+        return False
+    fields, began = stat_fields(task.pool_pid), started(task.pool_pid)
+    if not fields or fields[0] in (b"Z", b"X") or began is None:
+        return False
+    return began <= moment.wall - (moment.monotonic - task.started) + CLOCK_SECONDS

@@ -1,0 +1,92 @@
+"""The tasks in the record of a process that has ended are lost; those of a running one are not."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from procman.agent.task_record import BEGUN, RunningTask
+from procman.host.process import boot_id
+from procman.install.state.manifest import Manifest
+from procman.model import End, InstalledProgram
+from procman.monitoring.lost_tasks import LostTask, dead_records, losses_of
+from procman.monitoring.program_view import now
+from procman.monitoring.task_outcome import Outcome
+from tests.agent.task_records import record_of
+from tests.monitoring.checks.records import MANIFEST, NAME, program
+
+BEGAN, ENDED = time.time() - 100, time.time() - 50
+GONE_PID = 2**22 + 7
+"""Above the kernel's greatest pid."""
+PROGRAM = program()
+TASK = RunningTask("id-a", "shop.crop", 10.0, BEGAN + 1, GONE_PID + 1, progress=BEGUN)
+
+
+@pytest.fixture
+def manifest(tmp_path: Path) -> Manifest:
+    found = replace(MANIFEST, directories=replace(MANIFEST.directories, state=tmp_path))
+    found.directories.run(NAME).mkdir(parents=True)
+    return found
+
+
+def write(
+    manifest: Manifest,
+    *tasks: RunningTask,
+    name: str = "tasks.record",
+    pid: int = GONE_PID,
+    began: float = BEGAN,
+) -> None:
+    content = record_of(*tasks, pid=pid, began=began, boot=boot_id(), transport="amqp")
+    (manifest.directories.run(NAME) / name).write_bytes(content)
+
+
+def lost(manifest: Manifest, ends: Sequence[End] = (), of: InstalledProgram = PROGRAM) -> list[LostTask]:
+    moment = now()
+    found = losses_of(manifest, of, dead_records(manifest, of, moment), ends, moment)
+    return [task for loss in found for task in loss.tasks]
+
+
+def test_task_of_a_process_that_has_ended_is_lost_with_the_cause(manifest: Manifest) -> None:
+    write(manifest, TASK)
+    [task] = lost(manifest, [End(ENDED, "killed by SIGKILL", GONE_PID, BEGAN, is_forced=True)])
+    assert (task.id, task.name, task.started, task.acks_late) == ("id-a", "shop.crop", BEGAN + 1, False)
+    assert (task.ended, task.at, task.fate.outcome) == ("forced stop", ENDED, Outcome.GONE)
+    [task] = lost(manifest)
+    assert (task.ended, task.at) == ("unknown", None)
+
+
+def test_task_of_a_running_process_is_not_lost(manifest: Manifest) -> None:
+    write(manifest, TASK, pid=os.getpid(), began=time.time())
+    assert lost(manifest) == []
+
+
+def test_record_that_a_process_left_before_it_executed_itself_again_counts(manifest: Manifest) -> None:
+    write(manifest, pid=os.getpid(), began=time.time())
+    write(manifest, TASK, name="tasks.record.1", pid=os.getpid())
+    assert [task.id for task in lost(manifest)] == ["id-a"]
+
+
+def test_record_of_an_earlier_boot_is_lost_although_its_pid_is_in_use(manifest: Manifest) -> None:
+    content = record_of(TASK, pid=os.getpid(), began=BEGAN, transport="amqp")
+    (manifest.directories.run(NAME) / "tasks.record").write_bytes(content)
+    [task] = lost(manifest)
+    assert (task.ended, task.fate.outcome) == ("reboot", Outcome.MAY_HAVE_FINISHED)
+
+
+def test_task_whose_pool_process_lives_on_may_have_finished(manifest: Manifest) -> None:
+    write(manifest, TASK._replace(pool_pid=os.getpid(), started=time.monotonic()))
+    [task] = lost(manifest)
+    assert task.fate.outcome is Outcome.MAY_HAVE_FINISHED
+
+
+def test_tasks_that_are_only_counted_are_reported(manifest: Manifest) -> None:
+    content = record_of(pid=GONE_PID, began=BEGAN, unrecorded=3)
+    (manifest.directories.run(NAME) / "tasks.record").write_bytes(content)
+    moment = now()
+    [loss] = losses_of(manifest, PROGRAM, dead_records(manifest, PROGRAM, moment), [], moment)
+    assert (loss.tasks, loss.unrecorded) == ((), 3)
