@@ -38,6 +38,7 @@ BESIDE_LAUNCHER = (
     "settings.py",
     "stop_requests.py",
     "strict_json.py",
+    "task_marks.py",
     "task_record.py",
     "task_recorder.py",
     "variable_rules.py",

@@ -38,7 +38,8 @@ class Kind:
         self.name: str = name if isinstance(name, str) and name.isprintable() else printable(name)
         self.encoded = task_record.name_of(self.name)
         self.acks_late, self.is_rejected_if_lost = bool(task.acks_late), bool(task.reject_on_worker_lost)
-        self.flags = task_record.flags(self.acks_late, self.is_rejected_if_lost)
+        is_sent_again = bool(getattr(task, "retry_on_worker_lost", None))
+        self.flags = task_record.flags(self.acks_late, self.is_rejected_if_lost, is_sent_again)
         self.longest = -1.0
         """How many seconds its longest run took; negative if none has ended."""
 
@@ -53,7 +54,9 @@ class TaskRecorder:
     def __init__(self, settings: HealthSettings, started: float) -> None:
         self._settings = settings
         self._started = started
-        self._file: Any = None
+        self.file: Any = None
+        """The record, as `mapped_file.create` returns it; None until it is open."""
+        self._broker = b""
         self._free: List[int] = [task_record.offset_of(number) for number in reversed(range(task_record.SLOTS))]
         """Where the free slots begin."""
         self._uncleared: List[int] = []
@@ -82,7 +85,7 @@ class TaskRecorder:
     @property
     def is_open(self) -> bool:
         """Whether tasks are recorded."""
-        return self._file is not None
+        return self.file is not None
 
     def open(self) -> None:
         """Begin the record; keep that of an earlier process if it ended while tasks were running. Raises OSError.
@@ -97,13 +100,23 @@ class TaskRecorder:
         _keep_earlier(path)
         os.rename(path + ".new", path)
         self._unrecorded.update(list(self._running))
-        self._file = file
+        self.file = file
         self._count_unrecorded()
+        self._note_broker()
+
+    def note_broker(self, transport: Any, visibility_seconds: Optional[float]) -> None:
+        """Record the transport to the broker, and after how long it delivers unacknowledged messages again."""
+        self._broker = task_record.broker(printable(transport), visibility_seconds)
+        self._note_broker()
+
+    def _note_broker(self) -> None:
+        if self.file is not None and self._broker:
+            self.file[task_record.BROKER_AT : task_record.BROKER_AT + len(self._broker)] = self._broker
 
     def _count_unrecorded(self) -> None:
-        if self._file is not None:
+        if self.file is not None:
             begin = task_record.UNRECORDED
-            self._file[begin : begin + len(NOTHING)] = task_record.CHECKSUM.pack(len(self._unrecorded))
+            self.file[begin : begin + len(NOTHING)] = task_record.CHECKSUM.pack(len(self._unrecorded))
 
     # Tasks -----------------------------------------------------------------------------------------------------------
 
@@ -162,7 +175,7 @@ class TaskRecorder:
 
     def _record(self, request: Any, kind: Kind, started: float, started_wall: float) -> Optional[int]:
         """Write a task to a free slot and return where it begins; return None if there is none."""
-        file = self._file
+        file = self.file
         if file is None:
             return None
         pool_pid = request.worker_pid if self.has_pool_processes else 0
@@ -191,7 +204,7 @@ class TaskRecorder:
         while self._uncleared:
             slot = self._uncleared.pop()
             try:
-                self._file[slot] = task_record.FREE
+                self.file[slot] = task_record.FREE
             except OSError:
                 self._uncleared.append(slot)
                 raise

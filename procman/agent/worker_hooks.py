@@ -7,7 +7,7 @@ import sys
 from time import monotonic, time
 from typing import Any, Callable, Collection, List, NamedTuple, Optional, Tuple
 
-from . import graceful_stop, heartbeat_format, pool_ends, pool_processes, run_files, task_recorder, verdict
+from . import graceful_stop, heartbeat_format, pool_ends, pool_processes, run_files, task_marks, task_recorder, verdict
 from .broker_digest import brokers_of
 from .broker_record import BROKER_FILE, BROKER_FILE_MODE, record_of
 from .handback import Handback
@@ -44,6 +44,7 @@ def connect(
         observed.enter(verdict.STARTING)
         try:
             _add_steps(sender, observed, recorder, loop_seconds, start_asking)
+            guarded(observed, "task marks", lambda: _mark_tasks(sender, recorder))
             guarded(observed, "graceful stop", lambda: graceful_stop.follow(sender, observed, handback))
             observed.await_ready()
         except Exception as error:
@@ -109,6 +110,7 @@ def _add_steps(
             observed.connect_error = None
             observed.enter(verdict.CONSUMING)
             guarded(observed, "limits", lambda: _note_limits(parent, observed))
+            guarded(observed, "broker", lambda: _note_broker(parent, observed, recorder))
             guarded(observed, "queues", lambda: start_asking(parent))
 
         def stop(self, parent: Any) -> None:
@@ -145,6 +147,12 @@ def _record_tasks(observed: WorkerState, recorder: TaskRecorder) -> None:
     task_recorder.follow(sys.modules["celery.worker.state"].active_requests, recorder)
 
 
+def _mark_tasks(worker: Any, recorder: TaskRecorder) -> None:
+    # It is still the name that was given.
+    pool = importlib.import_module("celery.concurrency").get_implementation(worker.pool_cls)
+    task_marks.follow(task_marks.TaskMarks(lambda: recorder.file), POOLS.get(pool.__module__))
+
+
 def _record_broker(app: Any, directory: str) -> None:
     path = os.path.join(directory, BROKER_FILE)
     try:
@@ -167,6 +175,10 @@ def _routed(app: Any) -> Collection[str]:
 def _note_limits(consumer: Any, observed: WorkerState) -> None:
     observed.visibility_seconds = _number(getattr(consumer.task_consumer.channel, "visibility_timeout", None))
     observed.time_limit = _number(getattr(consumer.controller, "time_limit", None))
+
+
+def _note_broker(consumer: Any, observed: WorkerState, recorder: TaskRecorder) -> None:
+    recorder.note_broker(consumer.connection.transport.driver_type, observed.visibility_seconds)
 
 
 def _number(value: Any) -> Optional[float]:

@@ -92,7 +92,7 @@ def test_process_killed_at_any_step_leaves_a_whole_record(tmp_path: Path) -> Non
     recorder, active = opened(tmp_path)
     first, second = Request("a"), Request("b")
     active.add(first)
-    recorder._file = steps = Steps((tmp_path / task_record.FILE).read_bytes())
+    recorder.file = steps = Steps((tmp_path / task_record.FILE).read_bytes())
     active.add(second)
     active.discard(first)
     active.discard(second)

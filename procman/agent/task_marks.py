@@ -1,0 +1,118 @@
+"""Mark in the record of tasks when the code of a task begins and ends, in the process or thread that runs it.
+
+Pool processes inherit the mapped file, and each writes to its own mark only: a few bytes at the begin of a task and one
+at its end. After `kill -9` they show whether an acknowledged task was interrupted: Celery 4.4 to 5.7; no green pool,
+whose greenlets come and go.
+"""
+
+import importlib
+import os
+from _thread import get_ident
+from time import monotonic
+from typing import Any, Callable, Dict, List, Optional
+
+from . import task_record
+
+ENDINGS = ("mark_as_done", "mark_as_failure", "mark_as_retry")
+"""The methods of a result backend that Celery calls first after a task's code."""
+
+
+class Mark:
+    """The mark of one process or thread."""
+
+    __slots__ = ("begin", "current")
+
+    def __init__(self, begin: int) -> None:
+        self.begin = begin
+        self.current: Any = None
+        """The id of the task in progress; tasks that it calls itself have none."""
+
+
+class TaskMarks:
+    """The marks of the processes or threads of a worker."""
+
+    def __init__(self, file: Callable[[], Any]) -> None:
+        self._file = file
+        """Returns the record, or None if there is none yet."""
+        self._marks: Dict[int, Mark] = {}
+        self._has_threads = False
+        self._free: List[int] = list(reversed(range(task_record.MARKS)))
+        self._pid = os.getpid()
+
+    def use_threads(self) -> None:
+        """Give each thread of this process that begins a task its own mark."""
+        self._has_threads = True
+
+    def use_process(self, number: int) -> None:
+        """Give this pool process, which has begun no task, the mark of its `number` in the pool."""
+        self._marks, self._has_threads, self._pid = {}, False, os.getpid()
+        if 0 <= number < task_record.MARKS:
+            mark = self._marks[get_ident()] = Mark(task_record.mark_offset(number))
+            self._write(mark, 0, 0.0)
+
+    def begin(self, task_id: Any = None, **_: Any) -> None:
+        """Mark that the code of a task begins; Celery's signal `task_prerun` calls it."""
+        try:
+            mark = self._marks.get(get_ident()) or self._new_mark()
+            if mark is not None and mark.current is None:
+                mark.current = task_id
+                self._write(mark, task_record.digest(task_id), monotonic())
+        except Exception:  # noqa: S110  # then the end of this task is unknown
+            pass
+
+    def end(self, task_id: Any = None, **_: Any) -> None:
+        """Mark that the code of a task has ended."""
+        try:
+            mark = self._marks.get(get_ident())
+            if mark is not None and mark.current == task_id:
+                file = self._file()
+                if file is not None:
+                    file[mark.begin + task_record.MARK_STATE] = task_record.ENDED
+        except Exception:  # noqa: S110
+            pass
+
+    def leave(self, task_id: Any = None, **_: Any) -> None:
+        """Mark that a task has ended, whatever its backend did; `task_postrun` calls it."""
+        self.end(task_id)
+        mark = self._marks.get(get_ident())
+        if mark is not None and mark.current == task_id:
+            mark.current = None
+
+    def _new_mark(self) -> Optional[Mark]:
+        if not self._has_threads or not self._free:
+            return None
+        mark = self._marks[get_ident()] = Mark(task_record.mark_offset(self._free.pop()))
+        return mark
+
+    def _write(self, mark: Mark, digest: int, now: float) -> None:
+        file = self._file()
+        if file is not None:
+            content = task_record.MARK.pack(self._pid, digest, now, 0)
+            file[mark.begin : mark.begin + len(content)] = content
+
+
+def follow(marks: TaskMarks, pool: Optional[str]) -> None:
+    """Mark the tasks of this worker and of the pool processes that it will fork; call it before the pool starts."""
+    signals: Any = importlib.import_module("celery.signals")
+    base: Any = importlib.import_module("celery.backends.base")
+    if pool == "prefork":
+        process: Any = importlib.import_module("billiard.process")
+        signals.worker_process_init.connect(
+            lambda **_: marks.use_process(getattr(process.current_process(), "index", -1)), weak=False
+        )
+    elif pool in ("solo", "threads"):
+        marks.use_threads()
+    else:
+        return
+    signals.task_prerun.connect(marks.begin, weak=False)
+    signals.task_postrun.connect(marks.leave, weak=False)
+    for name in ENDINGS:
+        setattr(base.Backend, name, _ending(getattr(base.Backend, name), marks))
+
+
+def _ending(method: Callable[..., Any], marks: TaskMarks) -> Callable[..., Any]:
+    def end_and_store(self: Any, task_id: Any, *arguments: Any, **more: Any) -> Any:
+        marks.end(task_id)
+        return method(self, task_id, *arguments, **more)
+
+    return end_and_store

@@ -1,0 +1,109 @@
+"""Marks in the record of tasks show how far a task had come when its process was killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from procman.agent import task_record
+from procman.agent.task_marks import TaskMarks
+from procman.agent.task_record import BEGUN, FINISHED, MARKS, WAITING, RunningTask
+from tests.agent.conftest import Start
+from tests.agent.heartbeats import EVENT_LOOP, SEND_WHEN_READY, Site
+from tests.agent.launching import install_launcher
+from tests.agent.task_records import record_of
+from tests.celery_environments import CeleryEnvironment
+
+
+def progress_of(content: bytearray) -> list[str]:
+    return [task.progress for task in task_record.read(bytes(content)).tasks]
+
+
+def running(**more: object) -> RunningTask:
+    return RunningTask("a", "shop.crop", time.monotonic(), time.time(), os.getpid())._replace(**more)
+
+
+def test_mark_of_a_pool_process_shows_the_progress_of_its_task() -> None:
+    content = record_of(running())
+    marks = TaskMarks(lambda: content)
+    assert progress_of(content) == [""]
+    marks.use_process(3)
+    assert progress_of(content) == [WAITING]
+    marks.begin("a")
+    assert progress_of(content) == [BEGUN]
+    marks.end("a")
+    assert progress_of(content) == [FINISHED]
+    marks.leave("a")
+    marks.begin("b")
+    assert progress_of(content) == [WAITING]
+
+
+def test_task_that_a_task_calls_itself_changes_nothing() -> None:
+    content = record_of(running())
+    marks = TaskMarks(lambda: content)
+    marks.use_process(0)
+    marks.begin("a")
+    marks.begin("inner")
+    marks.leave("inner")
+    assert progress_of(content) == [BEGUN]
+
+
+def test_earlier_run_of_the_same_task_in_the_process_does_not_count() -> None:
+    content = bytearray(record_of())
+    marks = TaskMarks(lambda: content)
+    marks.use_process(0)
+    marks.begin("a")
+    marks.leave("a")
+    time.sleep(0.01)
+    again = record_of(running())
+    again[task_record.SIZE_BEFORE :] = content[task_record.SIZE_BEFORE :]
+    assert progress_of(again) == [WAITING]
+
+
+def test_thread_without_a_mark_is_unknown() -> None:
+    content = record_of(running(pool_pid=None), pid=os.getpid())
+    marks = TaskMarks(lambda: content)
+    marks.begin("a")
+    assert progress_of(content) == [""]
+    marks.use_threads()
+    marks.begin("a")
+    assert progress_of(content) == [BEGUN]
+
+
+@pytest.mark.parametrize("number", [-1, MARKS])
+def test_process_beyond_the_last_mark_has_none(number: int) -> None:
+    content = record_of(running())
+    marks = TaskMarks(lambda: content)
+    marks.use_process(number)
+    marks.begin("a")
+    assert progress_of(content) == [""]
+
+
+@pytest.mark.celery
+@pytest.mark.parametrize("pool", ["prefork", "solo", "threads"])
+def test_killed_worker_leaves_the_progress_of_its_task(
+    tmp_path: Path, celery_environment: CeleryEnvironment, start: Start, pool: str
+) -> None:
+    site = Site(install_launcher(tmp_path, celery_environment.python), start)
+    tasks = [("mysite.touch", []), ("mysite.wait_for", [str(tmp_path / "never")])]
+    site.app(EVENT_LOOP + SEND_WHEN_READY.format(tasks=tasks))
+    worker = site.worker("--concurrency=1", f"--pool={pool}", "--hostname=marks@%h")
+    path = worker.run_directory / task_record.FILE
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        found = task_record.read(path.read_bytes()) if path.exists() else None
+        if found and [task.name for task in found.tasks if task.progress == BEGUN] == ["mysite.wait_for"]:
+            break
+        time.sleep(0.05)
+    children = psutil.Process(worker.pid).children()
+    os.kill(worker.pid, signal.SIGKILL)
+    for child in children:
+        child.kill()
+    record = task_record.read(path.read_bytes())
+    assert [(task.name, task.progress) for task in record.tasks] == [("mysite.wait_for", BEGUN)]
+    assert record.transport
