@@ -79,8 +79,13 @@ def handback_delay(settings: HealthSettings) -> Optional[float]:
     """
     if not settings.handback_seconds:
         return None
-    limit = max(settings.stop_timeout_seconds, _installed_stop_timeout(settings))
+    limit = stop_limit(settings)
     return limit - min(settings.handback_seconds, limit / 2)
+
+
+def stop_limit(settings: HealthSettings) -> float:
+    """Return how many seconds after SIGTERM the process manager kills the worker, as it is installed now."""
+    return max(settings.stop_timeout_seconds, _installed_stop_timeout(settings))
 
 
 def _installed_stop_timeout(settings: HealthSettings) -> float:
