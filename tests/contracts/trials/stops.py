@@ -165,7 +165,7 @@ class Trials:
         return outcome
 
     def _restart(self, trial: Trial) -> None:
-        """Restart a worker while it is busy, several times, and let it end what is left."""
+        """Restart a worker while it is busy, several times, and let it end the rest."""
         for _ in range(RESTARTS):
             self._wait_until_busy(trial, since=time.monotonic())
             self.ground.product.supervisorctl("restart", f"trials-{trial.name}")
