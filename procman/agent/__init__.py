@@ -18,6 +18,7 @@ BESIDE_LAUNCHER = (
     "heartbeat.py",
     "heartbeat_format.py",
     "local_time.py",
+    "lost_in_pool.py",
     "mapped_file.py",
     "memory_events.py",
     "missed_entries.py",

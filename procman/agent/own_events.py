@@ -3,7 +3,7 @@
 import json
 import os
 from time import time
-from typing import Callable, Sequence
+from typing import Any, Callable, Mapping, Optional, Sequence
 
 from . import run_files
 from .settings import HealthSettings
@@ -25,6 +25,7 @@ def record(
     action: str = "",
     tasks: Sequence[str] = (),
     task_ids: Sequence[str] = (),
+    more: Optional[Mapping[str, Any]] = None,
 ) -> None:
     """Append an event; if that fails, `report` the failure. `tasks` are names, and `task_ids` theirs in this order."""
     event = {
@@ -39,6 +40,7 @@ def record(
         "tasks": list(tasks),
         "task_ids": list(task_ids),
         "by": "inside",
+        **(more or {}),
     }
     try:
         run_files.append(os.path.join(settings.run_directory, FILE), json.dumps(event) + "\n", MOST_BYTES)

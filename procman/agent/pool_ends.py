@@ -7,8 +7,9 @@ import signal
 from time import time
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
-from . import memory_events
+from . import lost_in_pool, memory_events
 from .process_end import EXIT_STATUS, killed_by
+from .settings import report
 from .task_record import RunningTask
 from .task_recorder import TaskRecorder
 from .worker_state import WorkerState, described, printable
@@ -40,6 +41,8 @@ def follow(pool: Any, observed: WorkerState, recorder: TaskRecorder) -> None:
                 _guarded(observed, lambda: _note(before, limited, observed, kernel))
 
     billiard._join_exited_workers = join_and_note
+    program = observed.settings.program
+    lost_in_pool.follow(billiard, observed, recorder, lambda message: report(program, message))
 
 
 def _follow_time_limits(billiard: Any, observed: WorkerState) -> List[int]:

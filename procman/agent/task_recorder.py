@@ -215,6 +215,20 @@ class TaskRecorder:
         found = [(reference(), run) for reference, run in list(self._running.items())]
         return [self._task_of(request, *run) for request, run in found if request is not None]
 
+    def of_pool_process(self, pid: int) -> List[Tuple[Any, RunningTask]]:
+        """Return the requests that the pool process `pid` has accepted, with their tasks and how far these had come."""
+        found = [(reference(), run) for reference, run in list(self._running.items())]
+        own = [(request, self._task_of(request, *run)) for request, run in found if request is not None]
+        path = os.path.join(self._settings.run_directory, task_record.FILE)
+        content = run_files.read_bytes(path, task_record.SIZE) if self.file is not None else None
+        tasks = task_record.read(content).tasks if content else ()
+        progress = {task.id: task.progress for task in tasks}
+        return [
+            (request, task._replace(progress=progress.get(task.id, "")))
+            for request, task in own
+            if task.pool_pid == pid
+        ]
+
     def _task_of(self, request: Any, _: Optional[int], kind: Kind, started: float) -> RunningTask:
         return RunningTask(
             id=printable(request.id),
@@ -224,6 +238,7 @@ class TaskRecorder:
             pool_pid=request.worker_pid if self.has_pool_processes else None,
             acks_late=kind.acks_late,
             is_rejected_if_lost=kind.is_rejected_if_lost,
+            is_sent_again_if_lost=bool(kind.flags & task_record.SENT_AGAIN_IF_LOST),
         )
 
     # The longest task ------------------------------------------------------------------------------------------------

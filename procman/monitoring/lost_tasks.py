@@ -16,30 +16,14 @@ from procman.lookup import Installed
 from procman.model import End, InstalledProgram, Kind
 from procman.monitoring.checks.inputs import EndReport
 from procman.monitoring.ends import is_of, reports_of
+from procman.monitoring.lost_in_pools import lost_in_pools
+from procman.monitoring.lost_task import LostTask
 from procman.monitoring.program_view import Moment, now, owners
 from procman.monitoring.running_tasks import CLOCK_SECONDS, task_records
-from procman.monitoring.task_outcome import Fate, fate_of
+from procman.monitoring.task_outcome import fate_of
 from procman.program_names import resolve
 
 FORCED_STOP, REBOOT, UNKNOWN = "forced stop", "reboot", "unknown"
-
-
-class LostTask(NamedTuple):
-    """A task that was running when its process ended."""
-
-    program: str
-    id: str
-    name: str
-    started: float
-    """Seconds since the epoch."""
-    acks_late: bool
-    ended: str
-    """What ended its process, such as `forced stop` or `killed by SIGKILL (cause unknown)`."""
-    at: float | None
-    """When, in seconds since the epoch; None: unknown."""
-    fate: Fate
-    is_cut: bool = False
-    """The id is not exactly this."""
 
 
 class Loss(NamedTuple):
@@ -62,13 +46,17 @@ class LostTasks(NamedTuple):
 
     project: str
     losses: tuple[Loss, ...]
+    of_pools: tuple[LostTask, ...] = ()
+    """Those of pool processes that died alone."""
     problems: tuple[str, ...] = ()
     """Why some may be missing."""
 
     @property
     def tasks(self) -> list[LostTask]:
         """The tasks, in the order of their start."""
-        return sorted((task for loss in self.losses for task in loss.tasks), key=lambda task: task.started)
+        return sorted(
+            (*self.of_pools, *(task for loss in self.losses for task in loss.tasks)), key=lambda task: task.started
+        )
 
 
 def lost_tasks(installed: Installed, names: Sequence[str], since: float) -> LostTasks:
@@ -89,7 +77,8 @@ def lost_tasks(installed: Installed, names: Sequence[str], since: float) -> Lost
         for loss in losses_of(manifest, program, records[program.name], ends.get(program.name, ()), moment)
         if (loss.at or max((task.started for task in loss.tasks), default=loss.record.started_wall)) >= since
     ]
-    return LostTasks(manifest.project, tuple(losses), tuple(problems))
+    of_pools = [task for program in programs for task in lost_in_pools(manifest, program) if (task.at or 0) >= since]
+    return LostTasks(manifest.project, tuple(losses), tuple(of_pools), tuple(problems))
 
 
 def is_recorded(program: InstalledProgram) -> bool:

@@ -8,7 +8,8 @@ import time
 from collections.abc import Iterator
 from typing import TextIO
 
-from procman.monitoring.lost_tasks import LostTask, LostTasks
+from procman.monitoring.lost_task import LostTask
+from procman.monitoring.lost_tasks import LostTasks
 from procman.monitoring.task_outcome import Fate, Outcome
 from procman.output.terminal import coloured, local_time, printable, table, width_of, wrapped
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from pathlib import Path
@@ -22,6 +23,12 @@ def leave(status):
 """
 
 
+def _lost(directory: Path) -> list[dict[str, object]]:
+    path = directory / "events.jsonl"
+    events = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    return [event for event in events if event["what"] == "lost"]
+
+
 @pytest.mark.celery
 @pytest.mark.parametrize("loop", [EVENT_LOOP, ""], ids=["event loop", "threads"])
 def test_killed_pool_process_is_noted_with_signal_and_task(
@@ -39,6 +46,9 @@ def test_killed_pool_process_is_noted_with_signal_and_task(
     assert (end["pid"], end["how"], end["for_memory"]) == (child.pid, "killed by SIGKILL", False)
     assert (end["task"], end["task_id"]) == ("mysite.wait_for", task.id)
     assert found["wall"] - 30 < end["at"] <= found["wall"]
+    assert worker.wait_for(lambda _: _lost(worker.run_directory), "its task is given up")
+    [event] = _lost(worker.run_directory)
+    assert (event["task_ids"], event["action"], event["acknowledged"]) == ([task.id], "gone", "early")
 
 
 @pytest.mark.celery

@@ -24,8 +24,8 @@ def progress_of(content: bytearray) -> list[str]:
     return [task.progress for task in task_record.read(bytes(content)).tasks]
 
 
-def running(**more: object) -> RunningTask:
-    return RunningTask("a", "shop.crop", time.monotonic(), time.time(), os.getpid())._replace(**more)
+def running() -> RunningTask:
+    return RunningTask("a", "shop.crop", time.monotonic(), time.time(), os.getpid())
 
 
 def test_mark_of_a_pool_process_shows_the_progress_of_its_task() -> None:
@@ -66,7 +66,7 @@ def test_earlier_run_of_the_same_task_in_the_process_does_not_count() -> None:
 
 
 def test_thread_without_a_mark_is_unknown() -> None:
-    content = record_of(running(pool_pid=None), pid=os.getpid())
+    content = record_of(running()._replace(pool_pid=None), pid=os.getpid())
     marks = TaskMarks(lambda: content)
     marks.begin("a")
     assert progress_of(content) == [""]

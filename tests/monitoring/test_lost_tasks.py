@@ -14,7 +14,8 @@ from procman.agent.task_record import BEGUN, RunningTask
 from procman.host.process import boot_id
 from procman.install.state.manifest import Manifest
 from procman.model import End, InstalledProgram
-from procman.monitoring.lost_tasks import LostTask, dead_records, losses_of
+from procman.monitoring.lost_task import LostTask
+from procman.monitoring.lost_tasks import dead_records, losses_of
 from procman.monitoring.program_view import now
 from procman.monitoring.task_outcome import Outcome
 from tests.agent.task_records import record_of
