@@ -68,7 +68,9 @@ class GracefulStop:
         """Return the reserved messages and wait for the running tasks; never raises an Exception."""
         self._observed.enter(verdict.STOPPING)
         try:
-            if self._worker.consumer.hub is not None:
+            if self._handback.has_begun:
+                self._handback.wait()
+            elif self._worker.consumer.hub is not None:
                 self._return_and_drain()
         except Exception as error:
             # Celery's own stop continues.

@@ -1,10 +1,37 @@
-"""Hand back what a stopping worker cannot finish in time: the interface; what it does is still to come."""
+"""Hand back what a stopping worker cannot finish before the process manager kills it: Celery 4.4 to 5.7.
 
-from typing import Any, Callable
+A task that is acknowledged late is ended first, and only then its message returned, so that it never runs in two places
+at once. A task that was acknowledged when it started runs on until SIGKILL.
+"""
 
-from .settings import HealthSettings
+import _thread
+import os
+import sys
+from time import monotonic, sleep
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence
+
+from . import handback_broker, handback_pool, own_events, verdict
+from .handback_broker import REDIS
+from .reserved_messages import give_back
+from .settings import HealthSettings, handback_delay
 from .task_recorder import TaskRecorder
-from .worker_state import WorkerState
+from .worker_state import WorkerState, described, printable
+
+HANDED_BACK, CUT = "handed-back", "cut"
+"""Events: tasks whose messages were returned while they ran, and tasks that the end of the worker may cut."""
+MOST_TASKS = 20
+"""As many tasks of an event are read."""
+PATIENCE = 1.0
+"""How long after the handback is due the main thread may begin it."""
+LEAST_SECONDS = 1.0
+WAIT_SECONDS = 15.0
+
+
+class Running(NamedTuple):
+    """The running tasks, as Celery's requests."""
+
+    late: List[Any]
+    early: List[Any]
 
 
 class Handback:
@@ -14,13 +41,255 @@ class Handback:
         self, settings: HealthSettings, observed: WorkerState, recorder: TaskRecorder, report: Callable[[str], None]
     ) -> None:
         self._settings, self._observed, self._recorder, self._report = settings, observed, recorder, report
+        self._worker: Any = None
+        self.delay = handback_delay(settings)
+        """How many seconds after the stop began it is due; None: never."""
+        self._begins, self._is_done = _thread.allocate_lock(), False
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether one thread has begun; it never begins again."""
+        return self._begins.locked()
+
+    def follow(self, worker: Any) -> None:
+        """Note the worker whose messages `look` hands back."""
+        self._worker = worker
+
+    # When ------------------------------------------------------------------------------------------------------------
+
+    def seconds_left(self) -> Optional[float]:
+        """Return in how many seconds it is due; None if no stop has begun, or if it never is."""
+        if self.delay is None or self._observed.phase != verdict.STOPPING:
+            return None
+        return self.delay - (monotonic() - self._observed.phase_since)
 
     def is_due(self) -> bool:
         """Return whether the stop timeout is about to end."""
-        return False
+        left = self.seconds_left()
+        return left is not None and left <= 0
 
-    def from_main_thread(self, worker: Any) -> None:
-        """Hand back the messages of the running tasks; the main thread calls it between two rounds of the loop."""
+    def next_look(self) -> float:
+        """Return in how many seconds `look` may have something to do, at most."""
+        left = None if self.has_begun else self.seconds_left()
+        # A stop that begins wakes the writer thread.
+        return 1e7 if left is None else max(0.1, left + PATIENCE)
 
     def look(self) -> None:
         """Hand back from outside if that is overdue and the main thread has not begun; the writer thread calls it."""
+        left = self.seconds_left()
+        if left is not None and left <= -PATIENCE and self._worker is not None:
+            self._do_once(self._from_outside)
+
+    def from_main_thread(self, worker: Any) -> None:
+        """Hand back the messages of the running tasks; the main thread calls it between two rounds of the loop."""
+        self._worker = worker
+        self._do_once(self._in_turn)
+
+    def wait(self) -> None:
+        """Wait until the other thread has finished what it has begun: the exit of Celery would interfere."""
+        deadline = monotonic() + WAIT_SECONDS
+        while self.has_begun and not self._is_done and monotonic() < deadline:
+            sleep(0.02)
+
+    def _do_once(self, act: Callable[[], None]) -> None:
+        if not self._begins.acquire(False):
+            return
+        try:
+            act()
+        except Exception as error:
+            self._observed.missing["handback"] = described(error)
+            self._report(f"cannot hand back its messages ({described(error)})")
+        finally:
+            self._is_done = True
+
+    # How -------------------------------------------------------------------------------------------------------------
+
+    def _in_turn(self) -> None:
+        pool = self._worker.pool
+        if self._observed.pool != "prefork":
+            running = _running()
+            if running.late:
+                self._end_process(running)
+            self._record(running)
+            return
+        ended = handback_pool.end(pool._pool, _reader(self._worker.consumer.hub))
+        for request in ended:
+            self._return(request)
+        self._record(Running(ended, _running().early))
+
+    def _return(self, request: Any) -> None:
+        try:
+            give_back(request.message)
+        except Exception as error:
+            # The broker returns it as well if the connection is lost.
+            self._report(f"cannot return the message of a task ({described(error)})")
+        _settle(request)
+
+    def _from_outside(self) -> None:
+        """Hand back while the main thread is at work or stuck, without its help."""
+        _refuse_to_start()
+        if self._observed.pool == "prefork":
+            self._from_outside_with_processes()
+            return
+        running = _running()
+        if running.late:
+            self._end_process(running)
+        else:
+            returned = self._return_all()
+            self._record(running, returned)
+
+    def _from_outside_with_processes(self) -> None:
+        billiard = self._worker.pool._pool
+        buffer = getattr(billiard, "outbound_buffer", None)
+        if buffer is None:
+            return  # one pipe for all: nobody can know what a process will take from it
+        _clear_waiting(self._worker, billiard, buffer)
+        ended = handback_pool.kill(billiard, handback_pool.open_runs(billiard))
+        returned = self._return_all()
+        started = [run.request for run in ended if run.job._accepted]
+        self._record(Running(started, _running().early), returned - len(started))
+
+    def _return_all(self) -> int:
+        """Return every unacknowledged message, none of which runs here any more; return their number."""
+        consumer = self._worker.consumer
+        channel = consumer.task_consumer.channel
+        requests = _unsettled()
+        kind = handback_broker.kind_of(channel)
+        pending = handback_broker.pending_acknowledgements(consumer)
+        if kind == handback_broker.RABBITMQ:
+            handback_broker.acknowledge(pending)
+            handback_broker.disconnect(consumer.connection)
+            returned = len(requests)
+        elif kind == REDIS:
+            returned = self._return_from_redis(channel, pending)
+        else:
+            return 0
+        for request in requests:
+            _settle(request)
+        return returned
+
+    def _return_from_redis(self, channel: Any, pending: List[Any]) -> int:
+        order = self._order(channel, pending, [])
+        held = order["tags"] + order["acknowledged"]
+        if held and not handback_broker.run_script(order):
+            raise ConnectionError
+        handback_broker.forget(channel, held)
+        return len(order["tags"])
+
+    def _end_process(self, running: Running) -> None:
+        """End this process, and with it all running tasks, so that the messages can be returned."""
+        channel = self._worker.consumer.task_consumer.channel
+        kind = handback_broker.kind_of(channel)
+        pending = handback_broker.pending_acknowledgements(self._worker.consumer)
+        if kind == handback_broker.RABBITMQ:
+            handback_broker.acknowledge(pending)
+            for request in running.late:
+                _settle(request)
+            self._record(running, is_last=True)
+            # It has exited once all its threads have ended, and only then its sockets are closed.
+            os._exit(0)
+        if kind == REDIS:
+            events = list(self._events(running, is_last=True))
+            handback_broker.become_script(self._order(channel, pending, events))
+
+    def _order(self, channel: Any, pending: List[Any], events: Sequence[Dict[str, Any]]) -> Dict[str, Any]:
+        acknowledged = [message.delivery_tag for message in pending]
+        left = self._settings.stop_timeout_seconds - (self.delay or 0) + (self.seconds_left() or 0)
+        return {
+            "program": self._settings.program,
+            "run_directory": os.path.realpath(self._settings.run_directory),
+            "seconds": max(LEAST_SECONDS, left - LEAST_SECONDS),
+            "tags": [tag for tag in handback_broker.held_tags(channel) if tag not in acknowledged],
+            "acknowledged": acknowledged,
+            "events": list(events),
+        }
+
+    # Events ----------------------------------------------------------------------------------------------------------
+
+    def _record(self, running: Running, returned: int = 0, *, is_last: bool = False) -> None:
+        for event in self._events(running, returned, is_last=is_last):
+            self._report(event["reason"])
+            own_events.record(self._settings, self._report, **event)
+
+    def _events(self, running: Running, returned: int = 0, *, is_last: bool) -> Iterator[Dict[str, Any]]:
+        """Yield the arguments of each event; one names as many tasks as are read."""
+        if running.late:
+            number = counted(len(running.late), "task")
+            yield from about(HANDED_BACK, f"ended {number} that could not finish in time, to run again", running.late)
+        if returned:
+            number = counted(returned, "message")
+            yield from about(HANDED_BACK, f"returned {number} of tasks that had not started", [])
+        if running.early:
+            fate = "ended with the worker" if is_last else "killed unless finished within the stop timeout"
+            number = counted(len(running.early), "task")
+            yield from about(CUT, f"{number} acknowledged at the start, {fate}", running.early)
+
+
+def about(what: str, reason: str, requests: List[Any]) -> Iterator[Dict[str, Any]]:
+    """Yield the arguments of events about the tasks of `requests`, each with as many as are read."""
+    for begin in range(0, max(1, len(requests)), MOST_TASKS):
+        part = requests[begin : begin + MOST_TASKS]
+        ids = [printable(request.id) for request in part]
+        yield {"what": what, "reason": reason, "tasks": [printable(each.name) for each in part], "task_ids": ids}
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+# Celery's requests ---------------------------------------------------------------------------------------------------
+
+
+def _running() -> Running:
+    requests = _members(sys.modules["celery.worker.state"].active_requests)
+    late = [request for request in requests if not request.acknowledged]
+    return Running(late, [request for request in requests if request.acknowledged])
+
+
+def _unsettled() -> List[Any]:
+    requests = list(sys.modules["celery.worker.state"].requests.values())
+    return [request for request in requests if not request.acknowledged]
+
+
+def _members(requests: Any) -> List[Any]:
+    # A WeakSet keeps its references in a set, which list() copies atomically.
+    members = (reference() for reference in list(requests.data))
+    return [member for member in members if member is not None]
+
+
+def _settle(request: Any) -> None:
+    """Let Celery neither acknowledge a message that has been returned, nor count its task as running."""
+    request.acknowledged = True
+    sys.modules["celery.worker.state"].task_ready(request)
+
+
+def _refuse_to_start() -> None:
+    """Let no pool but one of processes start another task; it calls this before the task."""
+
+    def refuse(*_: Any) -> None:
+        raise sys.modules["celery.exceptions"].WorkerShutdown(0)
+
+    sys.modules["celery.worker.request"].task_accepted = refuse  # type: ignore[attr-defined]
+
+
+def _clear_waiting(worker: Any, billiard: Any, buffer: Any) -> None:
+    """Forget the tasks that no process has been sent; all their messages are about to be returned."""
+    waiting = getattr(getattr(worker, "semaphore", None), "_waiting", None)
+    if waiting is not None:
+        waiting.clear()
+    buffer.clear()
+    for job in list(billiard._cache.values()):
+        if not job._accepted and not (job._write_to or job._scheduled_for):
+            job.discard()
+
+
+def _reader(hub: Any) -> Any:
+    """Return a function that turns the event loop once."""
+    loop = hub.create_loop()
+
+    def turn() -> None:
+        hub.timer.call_after(handback_pool.PAUSE_SECONDS, lambda: None)
+        next(loop)
+
+    return turn

@@ -116,7 +116,8 @@ class Heart:
     def forever(self, act: Any, then: Any) -> None:
         """Call `act` and then `then`, at every interval and after each change."""
         while True:
-            self._wake_pulse.acquire(True, self._systemd.until_ready(self._seconds))
+            seconds = min(self._seconds, self._handback.next_look())
+            self._wake_pulse.acquire(True, self._systemd.until_ready(seconds))
             self._guard(act)
             then()
 

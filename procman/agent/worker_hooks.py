@@ -42,6 +42,7 @@ def connect(
 
     def on_init(sender: Any = None, **_: Any) -> None:
         observed.enter(verdict.STARTING)
+        handback.follow(sender)
         try:
             _add_steps(sender, observed, recorder, loop_seconds, start_asking)
             guarded(observed, "task marks", lambda: _mark_tasks(sender, recorder))

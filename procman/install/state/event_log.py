@@ -39,8 +39,8 @@ class Event:
     """Seconds since the epoch."""
     program: str
     what: str
-    """found, healing, healed, gave-up, recovered, ended, missed, handed-back, stopped, started, restarted, reloaded,
-    adopted, restored, held or released."""
+    """found, healing, healed, gave-up, recovered, ended, missed, handed-back, cut, stopped, started, restarted,
+    reloaded, adopted, restored, held or released."""
     code: str = ""
     level: str = ""
     reason: str = ""

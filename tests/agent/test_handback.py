@@ -1,0 +1,238 @@
+"""The last step of a stop that cannot finish in time, with real brokers: every message returns, and no task runs twice
+at once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from procman.agent import verdict
+from procman.agent.handback import Handback, about
+from procman.agent.settings import HealthSettings
+from procman.agent.task_recorder import TaskRecorder
+from procman.agent.worker_state import WorkerState
+from tests.agent.conftest import Spawn, Start
+from tests.agent.heartbeats import WORKER, Followed
+from tests.agent.launching import Installation, install_launcher, wait_until
+from tests.celery_environments import CELERY_REDIS, environment_of
+from tests.host.overlay import HostError
+from tests.rabbitmq_server import running_rabbitmq
+from tests.redis_server import running_redis
+
+APP = """
+import os, time
+from celery import Celery
+
+app = Celery("mysite", broker=os.environ["BROKER_URL"])
+app.conf.update(
+    task_default_queue=os.environ["QUEUE"],
+    worker_prefetch_multiplier=4,
+    broker_connection_retry_on_startup=True,
+    task_reject_on_worker_lost=False,
+)
+
+
+def write(path):
+    again = os.path.exists(path)
+    end = time.monotonic() + (0 if again else 60)
+    with open(path, "a", buffering=1) as file:
+        while True:
+            file.write("%d %.3f\\n" % (os.getpid(), time.monotonic()))
+            if time.monotonic() >= end:
+                return
+            time.sleep(0.05)
+
+
+@app.task(name="mysite.late", acks_late=True)
+def late(path):
+    write(path)
+
+
+@app.task(name="mysite.early")
+def early(path):
+    write(path)
+"""
+
+TIMEOUT, HANDBACK = 6.0, 3.0
+DUE = TIMEOUT - HANDBACK
+SLOTS, TASKS = 2, 5
+IMPORT_SECONDS = 15.0
+"""How long a dozen workers may take to start at the same time."""
+TIMES = {
+    "PROCMAN_STOP_TIMEOUT_SECONDS": str(TIMEOUT),
+    "PROCMAN_HANDBACK_SECONDS": str(HANDBACK),
+    "PROCMAN_HEARTBEAT_SECONDS": "5",
+}
+
+
+@pytest.fixture(scope="module")
+def brokers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """The URLs of a Redis and a RabbitMQ."""
+    with running_redis(tmp_path_factory.mktemp("redis")) as redis:
+        try:
+            with running_rabbitmq() as rabbitmq:
+                yield {"redis": redis.url(), "rabbitmq": rabbitmq.url}
+        except HostError as error:
+            pytest.skip(str(error))
+
+
+@dataclass(eq=False)
+class Trial:
+    """A worker with more tasks than it can run, and what its tasks write."""
+
+    name: str
+    pool: str
+    kind: str
+    installation: Installation
+    worker: Followed
+    environment: dict[str, str]
+    files: tuple[Path, ...]
+
+    def lines(self, file: Path) -> list[tuple[int, float]]:
+        try:
+            found = [line.split() for line in file.read_text().splitlines()]
+        except FileNotFoundError:
+            return []
+        return [(int(pid), float(at)) for pid, at in found]
+
+    @property
+    def text(self) -> str:
+        return self.worker.launched.text
+
+    def started(self) -> set[Path]:
+        return {file for file in self.files if file.exists()}
+
+    def runs(self, file: Path) -> list[list[float]]:
+        """Return the times of each run of a task; overlapping runs of two processes are more than two."""
+        runs: list[tuple[int, list[float]]] = []
+        for pid, at in self.lines(file):
+            if not runs or runs[-1][0] != pid:
+                runs.append((pid, []))
+            runs[-1][1].append(at)
+        return [times for _, times in runs]
+
+
+SEND = """
+import sys
+from mysite import app
+for path in sys.argv[2:]:
+    print(app.send_task(sys.argv[1], [path]).id)
+"""
+
+
+def begin(directory: Path, start: Start, url: str, broker: str, pool: str, kind: str, **more: str) -> Trial:
+    environment = environment_of(CELERY_REDIS)
+    assert environment is not None
+    name = f"{broker}-{pool}-{kind}"
+    installation = install_launcher(directory / name, environment.python)
+    (installation.project / "mysite.py").write_text(APP)
+    variables = {"BROKER_URL": url, "QUEUE": name, "PYTHONUNBUFFERED": "1", **TIMES, **more}
+    words = ("-n", f"handback-{name}-{os.getpid()}@%h", f"--pool={pool}", "-c", f"{SLOTS}")
+    worker = Followed(start(installation, "worker", *WORKER, *words, **variables), installation.run_directory)
+    files = tuple(directory / name / f"task-{number}" for number in range(TASKS))
+    return Trial(name, pool, kind, installation, worker, variables, files)
+
+
+def send(trial: Trial, spawn: Spawn) -> None:
+    words = [str(trial.installation.python), "-c", SEND, f"mysite.{trial.kind}", *map(str, trial.files)]
+    environment = {**trial.installation.environment("worker"), **trial.environment}
+    assert spawn(words, trial.installation.project, environment).end() == 0
+
+
+def take_over(trial: Trial, start: Start) -> Followed:
+    """Start another worker of the same queue."""
+    installation = install_launcher(trial.installation.directory / "other", trial.installation.python)
+    (installation.project / "mysite.py").write_text(APP)
+    words = ("-n", f"other-{trial.name}-{os.getpid()}@%h", "--pool=threads", "-c", "8")
+    return Followed(start(installation, "worker", *WORKER, *words, **trial.environment), installation.run_directory)
+
+
+# The ways in which a message returns; each late task ends differently.
+CASES = (
+    ("redis", "prefork", "late"),  # by kombu, after the pool process was killed
+    ("rabbitmq", "prefork", "late"),
+    ("redis", "solo", "late"),  # by the script that the worker becomes
+    ("rabbitmq", "threads", "late"),  # by the end of the process
+    ("redis", "solo", "early"),  # by the script as a child
+    ("rabbitmq", "solo", "early"),  # by a socket that is shut down
+)
+
+
+@pytest.mark.celery
+def test_a_stop_that_cannot_finish_hands_back_each_message_and_runs_no_task_twice_at_once(
+    tmp_path: Path, start: Start, spawn: Spawn, brokers: dict[str, str]
+) -> None:
+    trials = [begin(tmp_path, start, brokers[case[0]], *case) for case in CASES]
+    for trial in trials:
+        trial.worker.wait_for(lambda found: found["phase"] == "consuming", "it consumes")
+        send(trial, spawn)
+    for trial in trials:
+        slots = 1 if trial.pool == "solo" else SLOTS
+        wait_until(lambda: len(trial.started()) == slots, lambda: f"tasks:\n{trial.text}")  # noqa: B023
+    first = {trial: trial.started() for trial in trials}
+    stopped = time.monotonic()
+    for trial in trials:
+        trial.worker.launched.process.send_signal(signal.SIGTERM)
+    for trial in trials:
+        take_over(trial, start)
+    for trial in trials:
+        rest = set(trial.files) - first[trial]
+        again = first[trial] if trial.kind == "late" else set()
+        wait_until(lambda: all(trial.runs(file) for file in rest), lambda: f"the rest:\n{trial.text}")  # noqa: B023
+        wait_until(lambda: all(len(trial.runs(file)) > 1 for file in again), lambda: f"again:\n{trial.text}")  # noqa: B023
+        assert time.monotonic() < stopped + DUE + 5 + IMPORT_SECONDS
+        if trial.kind == "late":
+            assert trial.worker.launched.end() == 0
+        trial.worker.launched.process.kill()
+    # A message that returned a second time would have run by now.
+    time.sleep(1)
+    for trial in trials:
+        is_late = trial.kind == "late"
+        counts = {file: len(trial.runs(file)) for file in trial.files}
+        assert counts == {file: 2 if is_late and file in first[trial] else 1 for file in trial.files}, trial.text
+        events = [(event["what"], event["tasks"]) for event in trial.worker.events() if event["tasks"]]
+        names = [f"mysite.{trial.kind}"] * len(first[trial])
+        assert events == [("handed-back" if is_late else "cut", names)], trial.text
+
+
+@pytest.mark.celery
+def test_nothing_is_handed_back_with_handback_seconds_0(
+    tmp_path: Path, start: Start, spawn: Spawn, brokers: dict[str, str]
+) -> None:
+    trial = begin(tmp_path, start, brokers["redis"], "redis", "prefork", "late", PROCMAN_HANDBACK_SECONDS="0")
+    trial.worker.wait_for(lambda found: found["phase"] == "consuming", "it consumes")
+    send(trial, spawn)
+    wait_until(lambda: len(trial.started()) == SLOTS, lambda: f"tasks:\n{trial.text}")
+    trial.worker.launched.process.send_signal(signal.SIGTERM)
+    trial.worker.wait_for(lambda found: found["written"] - found["phase_since"] > TIMEOUT, "it is stopping")
+    assert trial.worker.events() == []
+
+
+@pytest.mark.parametrize(
+    ("stop", "handback", "delay"), [(600.0, 10.0, 590.0), (8.0, 10.0, 4.0), (600.0, 0.0, None)], ids=str
+)
+def test_it_is_due_that_long_after_the_stop_began(stop: float, handback: float, delay: float | None) -> None:
+    settings = HealthSettings("celery", "worker", ".", stop_timeout_seconds=stop, handback_seconds=handback)
+    observed = WorkerState(settings)
+    found = Handback(settings, observed, TaskRecorder(settings, 0.0), print)
+    assert (found.seconds_left(), found.is_due()) == (None, False)
+    observed.enter(verdict.STOPPING)
+    observed.phase_since -= 595
+    left = found.seconds_left()
+    assert left is None if delay is None else left == pytest.approx(delay - 595, abs=0.1)
+    assert found.is_due() == (delay is not None)
+
+
+def test_an_event_names_no_more_tasks_than_are_read() -> None:
+    class Request:
+        id, name = "an-id", "mysite.work"
+
+    requests: list[Any] = [Request()] * 41
+    assert [len(event["tasks"]) for event in about("cut", "", requests)] == [20, 20, 1]
