@@ -23,7 +23,12 @@ app = Celery("trials", broker=BROKER)
 app.conf.update(
     broker_connection_retry_on_startup=True,
     task_acks_late=bool(os.environ.get("TRIAL_LATE")),
-    task_ignore_result=True,
+    task_ignore_result=not os.environ.get("TRIAL_RESULTS"),
+    task_reject_on_worker_lost=bool(os.environ.get("TRIAL_REJECT")),
+    result_backend=os.environ.get("TRIAL_RESULTS") or None,
+    broker_transport_options={"visibility_timeout": float(os.environ["TRIAL_VISIBILITY"])}
+    if os.environ.get("TRIAL_VISIBILITY")
+    else {},
     task_queues=[
         Queue(name, queue_arguments={"x-queue-type": "quorum"} if "quorum" in name else {})
         for name in os.environ.get("TRIAL_QUEUES", "").split()
@@ -75,6 +80,14 @@ def late(self, seconds):
 def limited(self):
     """End at once; a worker starts only the first, and keeps the second for an hour."""
     run(self.request.id, 0)
+
+
+@app.task(name="trials.work", bind=True)
+def work(self, seconds):
+    """Note the begin and the end of a run, which is all that the verdict on kills knows of it."""
+    append(DATA / "work", "began " + self.request.id)
+    time.sleep(seconds)
+    append(DATA / "work", "ended " + self.request.id)
 
 
 @signals.task_received.connect
