@@ -106,6 +106,14 @@ CELERY_REDIS = CelerySpec(
     suffix="-redis",
 )
 """For Redis as the broker, for RedBeat, and for a schedule and results in the database of Django."""
+CELERY_4_4_REDIS = CelerySpec(
+    version=CELERY_4_4.version,
+    pythons=CELERY_4_4.pythons,
+    requirements=(*CELERY_4_4.requirements, "redis==3.5.3"),
+    before=CELERY_4_4.before,
+    suffix="-redis",
+)
+"""For Redis as the broker."""
 COMPANIONS = ("daphne==4.2.3", "gunicorn==27.0.1", "huey==3.5.4", "pyuwsgi==2.0.30.post1")
 CELERY_COMPANIONS = CelerySpec(
     version="5.7.0",

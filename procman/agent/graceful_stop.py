@@ -73,16 +73,18 @@ class GracefulStop:
             elif self._worker.consumer.hub is not None:
                 self._return_and_drain()
         except Exception as error:
-            # Celery's own stop continues.
             self._observed.missing["graceful stop"] = described(error)
-            report(self._observed.settings.program, f"cannot finish the stop as planned ({described(error)})")
+            self._report(f"only Celery's own stop continues: {described(error)} while its tasks were running")
+
+    def _report(self, message: str) -> None:
+        report(self._observed.settings.program, message)
 
     def _return_and_drain(self) -> None:
         messages = ReservedMessages(self._worker)
         messages.stop_consuming()
         messages.withdraw()
         turn = _turns(self._worker.consumer.hub)
-        while not messages.give_back(TURN_SECONDS) or is_busy(self._worker.pool):
+        while not self._give_back(messages) or is_busy(self._worker.pool):
             if is_set(sys.modules["celery.worker.state"].should_terminate):
                 return
             if self._handback.is_due():
@@ -91,6 +93,13 @@ class GracefulStop:
             next(turn)
             # A job of a pool process that has died waits for another one.
             messages.withdraw()
+
+    def _give_back(self, messages: ReservedMessages) -> bool:
+        before = messages.returned
+        has_all = messages.give_back(TURN_SECONDS)
+        if messages.returned > before:
+            self._report(f"returned to the broker: {messages.returned} reserved messages")
+        return has_all
 
 
 def _turns(hub: Any) -> Any:

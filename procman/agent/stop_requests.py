@@ -9,6 +9,9 @@ import os
 import sys
 from typing import Any
 
+# Saved before gevent or eventlet can replace it in the module: its own cannot be called in a signal handler.
+_write = os.write
+
 WARM = "Warm"
 
 
@@ -45,7 +48,7 @@ class StopRequests:
         # Runs inside the signal handler.
         self._how = how
         try:
-            os.write(self._write_end, b".")
+            _write(self._write_end, b".")
         except OSError:
             pass
 
