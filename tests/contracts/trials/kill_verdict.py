@@ -24,7 +24,7 @@ class Stored:
 
 
 def stored(lines: Iterable[str]) -> Stored:
-    """Return what is in the store, whose lines are `began ID` and `ended ID`."""
+    """Return the content of a store whose lines are `began ID` and `ended ID`."""
     words = [line.split() for line in lines]
     return Stored(
         began=Counter(task_id for what, task_id in words if what == "began"),
@@ -33,7 +33,7 @@ def stored(lines: Iterable[str]) -> Stored:
 
 
 def violations(sent: Collection[str], store: Stored, listed: Iterable[tuple[str, str]]) -> list[str]:
-    """Return what is wrong with `listed`, the pairs of task id and outcome that procman showed, in any order.
+    """Return the faults of `listed`, the pairs of task id and outcome that procman showed, in any order.
 
     The brokers must have had time to deliver again, and no worker may be at work.
     """
