@@ -12,6 +12,7 @@ from procman.install.state.event_log import Event, own_events, untrusted_events
 from procman.lookup import Installed
 from procman.model import Kind
 from procman.monitoring.ends import unlogged_events
+from procman.monitoring.lost_events import unlogged_lost_events
 from procman.monitoring.program_view import owners
 from procman.program_names import resolve
 
@@ -47,4 +48,5 @@ def _all(installed: Installed, names: Sequence[str]) -> list[Event]:
             found += untrusted_events(manifest.directories.run(program.name), program.name, owners(program.user))
     with suppress(ProcmanError):
         found += unlogged_events(manifest, programs, found)
+        found += unlogged_lost_events(manifest, programs, found)
     return sorted(found, key=lambda event: event.at)

@@ -32,6 +32,7 @@ from procman.monitoring.healed_inside import healed_inside
 from procman.monitoring.healing_history import HealingHistory, read_healing_history
 from procman.monitoring.health import Health, ProgramHealth
 from procman.monitoring.inside_events import new_inside_events
+from procman.monitoring.lost_events import new_lost_events
 from procman.monitoring.pidfd_signal import send
 from procman.monitoring.program_view import Moment, now
 
@@ -66,13 +67,15 @@ def heal_programs(installed: Installed, report: Callable[[Event], None], hanging
     snapshots = [each.snapshot for each in health.programs if not each.hangs]
     ended = _found(new_events, manifest, snapshots, history, moment, tracebacks)
     inside = _found(new_inside_events, manifest, snapshots, history, moment, tracebacks)
+    lost = _found(new_lost_events, manifest, snapshots, history, moment, tracebacks)
     observed = [
         _observed(manifest, each, moment, tracebacks, held=each.program.name in holds) for each in health.programs
     ]
     observations = [
         *(
-            replace(each, ended=ended.get(each.program.name, ()), inside=inside.get(each.program.name, ()))
+            replace(each, ended=ended.get(name, ()), lost=lost.get(name, ()), inside=inside.get(name, ()))
             for each in observed
+            for name in [each.program.name]
         ),
         Observation(PROJECT, ProgramState("", desired=True, state=State.RUNNING), "", health.results),
     ]

@@ -81,6 +81,8 @@ class Observation:
     """When it stopped itself because it was unhealthy, in seconds of the monotonic clock."""
     ended: tuple[Event, ...] = ()
     """The ends of its processes that have no event yet, which neither healing nor a completed order caused."""
+    lost: tuple[Event, ...] = ()
+    """The tasks that the end of a main process interrupted, which have no event yet."""
     inside: tuple[Event, ...] = ()
     """Events that it has written itself and that were not passed on yet."""
 
@@ -109,7 +111,7 @@ def decide(case: Case, observation: Observation, settings: HealthSettings, now: 
     case = replace(case, ended=max([case.ended or wall, *(event.at for event in observation.ended)]))
     case = replace(case, inside=max([case.inside, *(event.at for event in observation.inside)]))
     decided = _heal(case, observation, settings, now, wall)
-    return replace(decided, events=(*observation.ended, *observation.inside, *told, *decided.events))
+    return replace(decided, events=(*observation.ended, *observation.lost, *observation.inside, *told, *decided.events))
 
 
 def _of_this_process(case: Case, observation: Observation, now: float) -> Case:

@@ -39,7 +39,7 @@ class Event:
     """Seconds since the epoch."""
     program: str
     what: str
-    """found, healing, healed, gave-up, recovered, ended, missed, handed-back, cut, stopped, started, restarted,
+    """found, healing, healed, gave-up, recovered, ended, missed, lost, handed-back, cut, stopped, started, restarted,
     reloaded, adopted, restored, held or released."""
     code: str = ""
     level: str = ""
