@@ -51,7 +51,8 @@ def of_pool_process(snapshot: ProgramSnapshot) -> Result:
 def _report(code: str, name: str, which: str, report: EndReport, level: Level) -> Result:
     at = time.strftime("%H:%M:%S", time.localtime(report.end.at))
     detail = f"{which} ended at {at}: {report.reason}{running_tasks(report.tasks, report.total)}"
-    return Result(code, name, level, detail, f"procman events {name}; procman logs {name}" if level else "")
+    account = f"procman lost {name}; " if report.total else ""
+    return Result(code, name, level, detail, f"{account}procman events {name}; procman logs {name}" if level else "")
 
 
 def running_tasks(tasks: Sequence[RunningTask], total: int) -> str:

@@ -49,7 +49,8 @@ def test_end_is_a_warning_that_names_when_how_and_which_tasks(report: EndReport,
     found = result(report)
     assert (found.code, found.level) == ("PM111", Level.WARNING)
     assert found.detail == f"its main process ended at {CLOCK}: {detail}"
-    assert found.hint == f"procman events {NAME}; procman logs {NAME}"
+    account = f"procman lost {NAME}; " if report.total else ""
+    assert found.hint == f"{account}procman events {NAME}; procman logs {NAME}"
 
 
 def test_program_without_an_end_or_stopped_since_is_ok() -> None:
