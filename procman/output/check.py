@@ -19,13 +19,14 @@ FORMAT = 1
 COLOURS = {Level.OK: "green", Level.WARNING: "yellow", Level.CRITICAL: "red", Level.UNKNOWN: "yellow"}
 
 
-def as_text(results: Sequence[Result], *, verbose: bool, stream: TextIO = sys.stdout) -> Iterator[str]:
+def as_text(results: Sequence[Result], *, verbose: bool, stream: TextIO | None = None) -> Iterator[str]:
     """Yield the results by program, those of the whole project first; results that are OK only if `verbose`.
 
     A result that several programs have is printed once, below all of their names.
     """
     shown = [result for result in results if verbose or result.level is not Level.OK]
     causes = sorted(((tuple(names), result) for names, result in shared(shown)), key=lambda cause: bool(cause[0]))
+    stream = stream or sys.stdout
     width = width_of(stream)
     for programs in dict.fromkeys(names for names, _ in causes):
         yield coloured(named(programs) or "project", "bold", stream)
@@ -73,11 +74,12 @@ def _result(result: Result) -> dict[str, object]:
     return result._asdict() | {"level": result.level.name, "values": dict(result.values)}
 
 
-def lint_as_text(report: LintReport, *, verbose: bool, stream: TextIO = sys.stdout) -> Iterator[str]:
+def lint_as_text(report: LintReport, *, verbose: bool, stream: TextIO | None = None) -> Iterator[str]:
     """Yield the findings of a lint by file and line, as editors and `grep -n` show them, and what was judged.
 
     Accepted findings are shown if `verbose`.
     """
+    stream = stream or sys.stdout
     width = width_of(stream)
     for each in report.findings:
         if verbose or not each.accepted:

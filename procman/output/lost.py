@@ -22,8 +22,9 @@ WIDEST = 100
 """A narrower terminal gets two lines for each task."""
 
 
-def as_text(found: LostTasks, stream: TextIO = sys.stdout) -> Iterator[str]:
+def as_text(found: LostTasks, stream: TextIO | None = None) -> Iterator[str]:
     """Yield the table, and below it what is known only as a number."""
+    stream = stream or sys.stdout
     width, tasks = width_of(stream), found.tasks
     _, zone = local_time(time.time())
     if tasks and width is not None and width < WIDEST:
