@@ -46,7 +46,6 @@ def carried_out(victims: list[Victim], kills: int) -> Killed:
     return killed
 
 
-@pytest.mark.soak
 def test_every_task_of_a_killed_worker_is_done_or_accounted_for() -> None:
     killed = carried_out(FEW, 12)
     assert sum(killed.kills.values()) == 12

@@ -156,9 +156,14 @@ mode = "embedded"
         """Return how many messages Redis keeps for workers that hold them."""
         return int(self.redis.ask("HLEN", "unacked").lstrip(":"))
 
-    def _ask(self, command: str, asked: object, queues: Iterable[str]) -> str:
+    def restore(self, visibility_seconds: float) -> None:
+        """Put back what workers of Redis have held for longer than `visibility_seconds`, as one that connects does."""
+        self._ask("restore", [self.urls["redis"]], (), TRIAL_VISIBILITY=str(visibility_seconds))
+
+    def _ask(self, command: str, asked: object, queues: Iterable[str], **variables: str) -> str:
         environment = {
             **self.product.environment,
+            **variables,
             "TRIAL_DATA": str(self.store.data),
             "PYTHONPATH": str(self.product.code),
         }

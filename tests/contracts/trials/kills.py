@@ -21,8 +21,10 @@ from tests.product import eventually
 KINDS = ("worker", "pool child", "whole tree")
 SHORTEST, LONGEST = 0.005, 0.5
 """How long a task takes, in seconds."""
-VISIBILITY_SECONDS = 3
+VISIBILITY_SECONDS = 6
+"""Longer than a worker takes for the messages that it has reserved."""
 QUIET_SECONDS = 2.0
+"""Longer than any task takes."""
 SENT_EACH_TIME = 12
 
 
@@ -70,7 +72,7 @@ class Kills:
             self._kill_each()
             # The record keeps the last five processes that left tasks, so that each round is collected.
             self._collect()
-        self._wait_until_quiet()
+        self._wait_until_idle()
         self._collect()
         self.killed.store = stored(self._lines())
         return self.killed
@@ -124,15 +126,21 @@ class Kills:
         document = json.loads(self.ground.product.procman("lost", "--json").stdout)
         self.killed.listed |= {(each["id"], each["outcome"]) for each in document["tasks"]}
 
-    def _wait_until_quiet(self, patience: float = 25.0) -> None:
-        """Wait until all is done or listed as lost, or nothing has happened for longer than Redis takes."""
+    def _wait_until_idle(self, patience: float = 60.0) -> None:
+        """Wait until no broker holds a message, and no worker has begun or ended a task for a while."""
         deadline = time.monotonic() + patience
-        while time.monotonic() < deadline:
+        before: list[str] = []
+        while before != (before := self._lines()) or self._waiting():
+            assert time.monotonic() < deadline, f"the brokers still hold {self._waiting()} after {patience:g} s"
             time.sleep(QUIET_SECONDS)
-            self._collect()
-            self.killed.store = stored(self._lines())
-            if not self.killed.violations():
-                return
+
+    def _waiting(self) -> dict[str, int]:
+        """Return how many messages the brokers hold, without those that a worker of RabbitMQ has."""
+        waiting = self.ground.waiting({each.name: each.broker for each in self.victims})
+        if unacknowledged := self.ground.unacknowledged():
+            self.ground.restore(VISIBILITY_SECONDS)
+            waiting["unacknowledged in Redis"] = unacknowledged
+        return {queue: count for queue, count in waiting.items() if count}
 
     def _worker(self, victim: Victim) -> str:
         variables = {"TRIAL_VISIBILITY": str(VISIBILITY_SECONDS)} if victim.broker == "redis" else {}
