@@ -18,7 +18,7 @@ FORMAT = 1
 
 HEADER = ("STARTED", "PROGRAM", "TASK", "ID", "ACK", "ENDED BY", "OUTCOME")
 SHORTEST = 12
-WIDEST = 100
+WIDEST = 150
 """A narrower terminal gets two lines for each task."""
 
 
