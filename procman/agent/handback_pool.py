@@ -36,14 +36,19 @@ def end(billiard: Any, read_results: Callable[[], None]) -> List[Any]:
     `read_results` lets billiard read what its processes have sent.
     """
     runs = open_runs(billiard)
-    _stop(runs)
-    deadline = monotonic() + STOP_SECONDS
-    while any(_has_sent(run.process) for run in runs) and monotonic() < deadline:
-        read_results()
-    kept = [run for run in runs if not run.is_open]
-    for run in kept:
-        _send(run.process, signal.SIGCONT)
-    return [run.request for run in kill(billiard, [run for run in runs if run.is_open])]
+    ended: List[Run] = []
+    try:
+        _stop(runs)
+        deadline = monotonic() + STOP_SECONDS
+        while any(_has_sent(run.process) for run in runs) and monotonic() < deadline:
+            read_results()
+        ended = [run for run in runs if run.is_open]
+    finally:
+        # Also if the connection breaks meanwhile: Celery would wait for a stopped process.
+        for run in runs:
+            if run not in ended:
+                _send(run.process, signal.SIGCONT)
+    return [run.request for run in kill(billiard, ended)]
 
 
 def kill(billiard: Any, runs: List[Run]) -> List[Run]:
@@ -89,8 +94,8 @@ def _stop(runs: List[Run]) -> None:
 def _send(process: Any, number: int) -> None:
     try:
         os.kill(process.pid, number)
-    except ProcessLookupError:
-        pass
+    except (ProcessLookupError, PermissionError):
+        pass  # it has ended, or a task has changed its user
 
 
 def _is_stopped(pid: int) -> bool:
