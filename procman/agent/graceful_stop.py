@@ -10,7 +10,7 @@ import importlib
 import sys
 from typing import Any, Callable
 
-from . import verdict
+from . import handback_broker, verdict
 from .reserved_messages import ReservedMessages
 from .settings import report
 from .stop_requests import StopRequests
@@ -70,7 +70,7 @@ class GracefulStop:
         try:
             if self._handback.has_begun:
                 self._handback.wait()
-            elif self._worker.consumer.hub is not None:
+            elif self._worker.consumer.hub is not None and handback_broker.is_known(self._worker):
                 self._return_and_drain()
         except Exception as error:
             self._observed.missing["graceful stop"] = described(error)

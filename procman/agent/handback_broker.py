@@ -35,6 +35,15 @@ def kind_of(channel: Any) -> str:
     return RABBITMQ if driver == "amqp" else OTHER
 
 
+def is_known(worker: Any) -> bool:
+    """Return whether messages can be returned to the broker of `worker`, connected or not.
+
+    Elsewhere kombu returns a copy: Amazon SQS would deliver the original as well.
+    """
+    transport = getattr(getattr(worker, "_conninfo", None), "transport", None)
+    return getattr(transport, "driver_type", None) in ("amqp", "redis")
+
+
 def disconnect(connection: Any) -> None:
     """Shut down the socket of kombu's connection to RabbitMQ, under TLS too; it remains open for its own thread."""
     sock = connection.connection.transport.sock

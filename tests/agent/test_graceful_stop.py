@@ -192,3 +192,19 @@ def test_only_a_graceful_stop_returns_messages_and_waits(should_stop: Any, shoul
     graceful_stop.StateOfLoop(state, lambda: None, lambda: begun.append(None)).maybe_shutdown()
     assert len(begun) == begins
     assert len(asked) == 1
+
+
+@pytest.mark.parametrize(("driver", "returns"), [("amqp", True), ("redis", True), ("sqs", False), ("qpid", False)])
+def test_messages_return_only_to_brokers_that_keep_no_copy(
+    monkeypatch: pytest.MonkeyPatch, driver: str, returns: bool
+) -> None:
+    worker = SimpleNamespace(
+        consumer=SimpleNamespace(hub=object()),
+        _conninfo=SimpleNamespace(transport=SimpleNamespace(driver_type=driver)),
+    )
+    begun: list[None] = []
+    observed: Any = SimpleNamespace(enter=lambda _: None, missing={})
+    stop = graceful_stop.GracefulStop(worker, observed, SimpleNamespace(has_begun=False))
+    monkeypatch.setattr(stop, "_return_and_drain", lambda: begun.append(None))
+    stop.begin()
+    assert bool(begun) == returns
