@@ -44,7 +44,7 @@ class Handback:
         self._worker: Any = None
         self.delay = handback_delay(settings)
         """How many seconds after the stop began it is due; None: never."""
-        self._begins, self._is_done = _thread.allocate_lock(), False
+        self._begins, self._is_done, self._is_current = _thread.allocate_lock(), False, False
 
     @property
     def has_begun(self) -> bool:
@@ -76,8 +76,11 @@ class Handback:
 
     def look(self) -> None:
         """Hand back from outside if that is overdue and the main thread has not begun; the writer thread calls it."""
+        if self._observed.phase == verdict.STOPPING and not self._is_current:
+            # An install may have raised the stop timeout since the start.
+            self._is_current, self.delay = True, handback_delay(self._settings)
         left = self.seconds_left()
-        if left is not None and left <= -PATIENCE and self._worker is not None:
+        if left is not None and left <= -PATIENCE and handback_broker.is_known(self._worker):
             self._do_once(self._from_outside)
 
     def from_main_thread(self, worker: Any) -> None:
@@ -145,9 +148,12 @@ class Handback:
             return  # one pipe for all: nobody can know what a process will take from it
         _clear_waiting(self._worker, billiard, buffer)
         ended = handback_pool.kill(billiard, handback_pool.open_runs(billiard))
-        returned = self._return_all()
-        started = [run.request for run in ended if run.job._accepted]
-        self._record(Running(started, _running().early), returned - len(started))
+        started, returned = [run.request for run in ended if run.job._accepted], 0
+        try:
+            returned = self._return_all() - len(started)
+        finally:
+            # They have been ended, whatever becomes of their messages.
+            self._record(Running(started, _running().early), returned)
 
     def _return_all(self) -> int:
         """Return every unacknowledged message, none of which runs here any more; return their number."""
@@ -194,7 +200,7 @@ class Handback:
 
     def _order(self, channel: Any, pending: List[Any], events: Sequence[Dict[str, Any]]) -> Dict[str, Any]:
         acknowledged = [message.delivery_tag for message in pending]
-        left = self._settings.stop_timeout_seconds - (self.delay or 0) + (self.seconds_left() or 0)
+        left = min(self._settings.handback_seconds, self.delay or 0) + (self.seconds_left() or 0)
         return {
             "program": self._settings.program,
             "run_directory": os.path.realpath(self._settings.run_directory),

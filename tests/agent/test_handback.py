@@ -3,17 +3,20 @@ at once."""
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from procman.agent import verdict
+from procman.agent import handback_pool, own_events, verdict
 from procman.agent.handback import Handback, about
 from procman.agent.settings import HealthSettings
 from procman.agent.task_recorder import TaskRecorder
@@ -228,6 +231,67 @@ def test_it_is_due_that_long_after_the_stop_began(stop: float, handback: float, 
     left = found.seconds_left()
     assert left is None if delay is None else left == pytest.approx(delay - 595, abs=0.1)
     assert found.is_due() == (delay is not None)
+
+
+def test_a_stop_timeout_that_an_install_has_raised_since_the_start_counts(tmp_path: Path) -> None:
+    settings = HealthSettings(
+        "celery",
+        "worker",
+        str(tmp_path),
+        stop_timeout_seconds=30,
+        handback_seconds=5,
+        hold_file=str(tmp_path / "holds" / "celery.json"),
+    )
+    observed = WorkerState(settings)
+    found = Handback(settings, observed, TaskRecorder(settings, 0.0), print)
+    (tmp_path / "current").mkdir()
+    manifest = {"programs": [{"name": "celery", "stop_timeout_seconds": 600}]}
+    (tmp_path / "current" / "manifest.json").write_text(json.dumps(manifest))
+    found.look()
+    observed.enter(verdict.STOPPING)
+    found.look()
+    assert found.seconds_left() == pytest.approx(595, abs=1)
+    # The script that takes the place of the worker has the time from the handback to SIGKILL.
+    observed.phase_since -= 595
+    channel = SimpleNamespace(qos=SimpleNamespace(_dirty=set(), _delivered={}))
+    assert found._order(channel, [], [])["seconds"] == pytest.approx(4, abs=1)
+
+
+def handback_of(directory: Path, driver: str) -> tuple[Handback, Any, Any]:
+    """An overdue handback of a worker without a connection whose only pool process runs `mysite.work`."""
+    settings = HealthSettings("celery", "worker", str(directory), stop_timeout_seconds=10, handback_seconds=5)
+    observed = WorkerState(settings)
+    observed.pool = "prefork"
+    observed.enter(verdict.STOPPING)
+    observed.phase_since -= 20
+    process = SimpleNamespace(pid=0, _controlled_termination=False)
+    request = SimpleNamespace(id="an-id", name="mysite.work", acknowledged=False)
+    run = handback_pool.Run(SimpleNamespace(_accepted=True), request, process)
+    billiard = SimpleNamespace(outbound_buffer=[], _cache={}, _pool=[])
+    worker = SimpleNamespace(
+        pool=SimpleNamespace(_pool=billiard),
+        consumer=SimpleNamespace(task_consumer=None),
+        _conninfo=SimpleNamespace(transport=SimpleNamespace(driver_type=driver)),
+    )
+    found = Handback(settings, observed, TaskRecorder(settings, 0.0), print)
+    found.follow(worker)
+    return found, run, observed
+
+
+@pytest.mark.parametrize(("driver", "tasks"), [("amqp", [["an-id"]]), ("redis", [["an-id"]]), ("sqs", [])])
+def test_ended_tasks_are_recorded_if_their_messages_cannot_be_returned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, driver: str, tasks: list[list[str]]
+) -> None:
+    found, run, observed = handback_of(tmp_path, driver)
+    monkeypatch.setitem(sys.modules, "celery.worker.state", SimpleNamespace(active_requests=SimpleNamespace(data=[])))
+    monkeypatch.setitem(sys.modules, "celery.worker.request", SimpleNamespace())
+    monkeypatch.setattr(handback_pool, "open_runs", lambda _: [run])
+    monkeypatch.setattr(handback_pool, "kill", lambda _, runs: runs)
+    found.look()
+    path = tmp_path / own_events.FILE
+    events = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    assert [event["task_ids"] for event in events] == tasks
+    assert ("handback" in observed.missing) == bool(tasks)
 
 
 def test_an_event_names_no_more_tasks_than_are_read() -> None:
