@@ -42,6 +42,7 @@ def carried_out(victims: list[Victim], kills: int) -> Killed:
         pytest.skip(f"RabbitMQ cannot run here: {error}")
     print(f"kills: {dict(killed.kills)}; sent: {len(killed.sent)}")
     print(f"listed: {dict(Counter(outcome for _, outcome in killed.listed))}; done: {len(killed.store.ended)}")
+    print(f"lost between Redis and a worker: {sorted(killed.never_received)}")
     print(*killed.violations(), sep="\n")
     return killed
 
