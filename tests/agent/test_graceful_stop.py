@@ -54,17 +54,16 @@ def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
 class Trial:
     """Two workers of one queue: the first runs task 0 until it may end and holds the others when it is stopped."""
 
-    def __init__(self, directory: Path, spec: CelerySpec, redis: Redis, start: Start, pool: str, late: bool) -> None:
+    def __init__(self, directory: Path, spec: CelerySpec, broker: str, start: Start, pool: str, late: bool) -> None:
         environment = environment_of(spec)
         if environment is None:
             pytest.skip(spec.missing)
-        redis.ask("FLUSHALL")
         self.python, self._start, self._pool = environment.python, start, pool
         self.may_end = directory / "may-end"
         self.directory = directory
         self.late = late
         self.environment = {
-            "BROKER": redis.url(),
+            "BROKER": broker,
             "LATE": "1" if late else "0",
             "PROCMAN_HEARTBEAT_SECONDS": "0.2",
             "PYTHONUNBUFFERED": "1",
@@ -117,7 +116,8 @@ class Trial:
 def test_reserved_messages_run_elsewhere_at_once_and_the_running_task_runs_once(
     tmp_path: Path, redis: Redis, start: Start, spec: CelerySpec, pool: str, late: bool, how: str
 ) -> None:
-    trial = Trial(tmp_path, spec, redis, start, pool, late)
+    redis.ask("FLUSHALL")
+    trial = Trial(tmp_path, spec, redis.url(), start, pool, late)
     first, second = trial.loaded()
     if how == "TERM":
         first.process.send_signal(signal.SIGTERM)
@@ -142,7 +142,8 @@ def test_reserved_messages_run_elsewhere_at_once_and_the_running_task_runs_once(
 
 @pytest.mark.celery
 def test_task_of_the_solo_pool_is_not_aborted_by_a_stop(tmp_path: Path, redis: Redis, start: Start) -> None:
-    trial = Trial(tmp_path, CELERY_4_4_REDIS, redis, start, "solo", late=False)
+    redis.ask("FLUSHALL")
+    trial = Trial(tmp_path, CELERY_4_4_REDIS, redis.url(), start, "solo", late=False)
     first = trial.worker("first")
     trial.ask(SEND, trial.may_end, 0)
     first.wait_for("started 0")
