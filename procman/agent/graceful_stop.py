@@ -11,7 +11,7 @@ import sys
 from typing import Any, Callable
 
 from . import handback_broker, verdict
-from .reserved_messages import ReservedMessages
+from .reserved_messages import Arrivals, ReservedMessages
 from .settings import report
 from .stop_requests import StopRequests
 from .worker_state import WorkerState, described
@@ -25,14 +25,17 @@ def follow(worker: Any, observed: WorkerState, handback: Any) -> None:
     loops: Any = importlib.import_module("celery.worker.loops")
     requests = StopRequests(loops.state)
     requests.follow()
-    stop = GracefulStop(worker, observed, handback)
+    state = loops.state
+    arrivals = Arrivals(lambda: is_set(state.should_stop) or is_set(state.should_terminate))
+    stop = GracefulStop(worker, observed, handback, arrivals)
 
     def each_round() -> None:
-        hub = worker.consumer.hub
-        if hub is not None:
-            requests.wake(hub)
+        consumer = worker.consumer
+        if consumer.hub is not None:
+            requests.wake(consumer.hub)
+            arrivals.watch(consumer.task_consumer)
 
-    loops.state = StateOfLoop(loops.state, each_round, stop.begin)
+    loops.state = StateOfLoop(state, each_round, stop.begin)
 
 
 class StateOfLoop:
@@ -61,8 +64,8 @@ def is_set(flag: Any) -> bool:
 class GracefulStop:
     """A graceful stop of one worker."""
 
-    def __init__(self, worker: Any, observed: WorkerState, handback: Any) -> None:
-        self._worker, self._observed, self._handback = worker, observed, handback
+    def __init__(self, worker: Any, observed: WorkerState, handback: Any, arrivals: Arrivals) -> None:
+        self._worker, self._observed, self._handback, self._arrivals = worker, observed, handback, arrivals
 
     def begin(self) -> None:
         """Return the reserved messages and wait for the running tasks; never raises an Exception."""
@@ -80,7 +83,7 @@ class GracefulStop:
         report(self._observed.settings.program, message)
 
     def _return_and_drain(self) -> None:
-        messages = ReservedMessages(self._worker)
+        messages = ReservedMessages(self._worker, self._arrivals.kept)
         messages.stop_consuming()
         messages.withdraw()
         turn = _turns(self._worker.consumer.hub)

@@ -7,18 +7,45 @@ import sys
 from collections import deque
 from contextlib import contextmanager
 from time import monotonic
-from typing import Any, Deque, Iterator, List
+from typing import Any, Callable, Deque, Iterator, List, Optional
 
 CANCEL_SECONDS = 5.0
+
+
+class Arrivals:
+    """Keep the messages that arrive once a stop has been requested, without starting their tasks.
+
+    One round of the event loop may take many messages, and a solo pool runs each at once; Celery asks whether to stop
+    between two rounds only.
+    """
+
+    def __init__(self, is_stopping: Callable[[], bool]) -> None:
+        self._is_stopping = is_stopping
+        self.kept: Deque[Any] = deque()
+
+    def watch(self, consumer: Any) -> None:
+        """Watch the consumer of tasks; call it in each round, for each connection has another one."""
+        start = consumer.on_message
+        if start is None or hasattr(start, "is_watched"):
+            return
+
+        def keep_or_start(message: Any) -> None:
+            if self._is_stopping():
+                self.kept.append(message)
+            else:
+                start(message)
+
+        keep_or_start.is_watched = True  # type: ignore[attr-defined]
+        consumer.on_message = keep_or_start
 
 
 class ReservedMessages:
     """The messages of `worker` that it returns when it stops, each at most once."""
 
-    def __init__(self, worker: Any) -> None:
+    def __init__(self, worker: Any, kept: Optional[Deque[Any]] = None) -> None:
         self._worker = worker
         self._channel = worker.consumer.task_consumer.channel
-        self._waiting: Deque[Any] = deque()
+        self._waiting: Deque[Any] = deque() if kept is None else kept
         """Messages that can no longer start here, in the order in which the broker sent them."""
         self.returned = 0
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from procman.agent.reserved_messages import ReservedMessages
+from procman.agent.reserved_messages import Arrivals, ReservedMessages
 
 
 class Channel:
@@ -209,3 +209,27 @@ def test_call_that_no_thread_has_taken_is_withdrawn(worker: Worker, channel: Cha
         assert done.wait(30), "calls of others stay"
         assert messages.give_back(1)
     assert channel.returned == ["1"]
+
+
+@pytest.mark.parametrize("is_redis", [False, True])
+def test_message_that_arrives_after_the_request_to_stop_is_not_started_but_returned_once(is_redis: bool) -> None:
+    channel = Channel()
+    if is_redis:
+        channel.qos = Qos(channel)  # type: ignore[attr-defined]
+    started: list[str] = []
+    worker = Worker(channel)
+    consumer = worker.consumer.task_consumer
+    consumer.on_message = lambda message: started.append(message.delivery_tag)
+    is_stopping = False
+    arrivals = Arrivals(lambda: is_stopping)
+    for _ in range(2):
+        arrivals.watch(consumer)
+    consumer.on_message(Message(channel, "before"))
+    is_stopping = True
+    consumer.on_message(Message(channel, "after"))
+    consumer.on_message(Message(Channel(), "of a connection that was lost"))
+    messages = ReservedMessages(worker, arrivals.kept)
+    assert messages.give_back(1)
+    assert messages.give_back(1)
+    assert started == ["before"]
+    assert channel.returned == ["after"]
