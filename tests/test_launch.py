@@ -233,8 +233,8 @@ def test_launcher_files_belong_to_root_and_restart_nothing(site: Project) -> Non
 def test_all_imports_of_the_launcher_and_the_probe_are_installed() -> None:
     desired = set(re.findall(r'import_beside\("(\w+)"\)', agent_source("launcher.py")))
     assert "environment_file" in desired
-    # The probe of a container, which imports each file when it needs it.
-    desired |= {"probe", *re.findall(r"self\._agent\.(\w+)", agent_source("probe.py"))}
+    # What the agent runs by its path, and the probe of a container, which imports each file when it needs it.
+    desired |= {"handback_script", "probe", *re.findall(r"self\._agent\.(\w+)", agent_source("probe.py"))}
     for name in BESIDE_LAUNCHER:
         for node in ast.walk(ast.parse(agent_source(name))):
             if isinstance(node, ast.ImportFrom) and node.level == 1:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from procman.agent import graceful_stop, heartbeat_format
+from procman.agent.reserved_messages import Arrivals
 from procman.agent.stop_requests import StopRequests
 from tests.agent.conftest import Start
 from tests.agent.launching import Installation, Launched, install_launcher, run, wait_until
@@ -205,7 +206,7 @@ def test_messages_return_only_to_brokers_that_keep_no_copy(
     )
     begun: list[None] = []
     observed: Any = SimpleNamespace(enter=lambda _: None, missing={})
-    stop = graceful_stop.GracefulStop(worker, observed, SimpleNamespace(has_begun=False))
+    stop = graceful_stop.GracefulStop(worker, observed, SimpleNamespace(has_begun=False), Arrivals(lambda: True))
     monkeypatch.setattr(stop, "_return_and_drain", lambda: begun.append(None))
     stop.begin()
     assert bool(begun) == returns
