@@ -40,7 +40,7 @@ def unlogged_lost_events(
 def _events(
     manifest: Manifest, programs: Sequence[InstalledProgram], logged: Sequence[Event], moment: Moment, since: float
 ) -> dict[str, tuple[Event, ...]]:
-    records = {program: dead_records(manifest, program, moment) for program in programs if is_recorded(program)}
+    records = {program: dead_records(manifest, program) for program in programs if is_recorded(program)}
     concerned = [program for program, found in records.items() if found]
     # After a reboot its record is often all that is left of a process.
     histories = controller_of(manifest).histories(concerned, since) if concerned else {}

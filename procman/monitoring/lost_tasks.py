@@ -64,7 +64,7 @@ def lost_tasks(installed: Installed, names: Sequence[str], since: float) -> Lost
     manifest, moment = installed.manifest, now()
     programs = [each for each in resolve(manifest.project, manifest.programs, names) if is_recorded(each)]
     problems = [problem for program in programs for problem in _unreadable(manifest, program)]
-    records = {program.name: dead_records(manifest, program, moment) for program in programs}
+    records = {program.name: dead_records(manifest, program) for program in programs}
     concerned = [program for program in programs if records[program.name]]
     ends: dict[str, Sequence[End]] = {}
     try:
@@ -106,17 +106,17 @@ def _ends(
     return {name: history.ends for name, history in found.items()}
 
 
-def dead_records(manifest: Manifest, program: InstalledProgram, moment: Moment) -> list[TaskRecord]:
+def dead_records(manifest: Manifest, program: InstalledProgram) -> list[TaskRecord]:
     """Return the records of tasks of the processes of `program` that have ended, the latest first."""
     records = task_records(manifest, program)
     # A process that has executed itself again keeps its pid, and its own record is the first.
-    running = [record for record in records[:1] if _is_running(record, moment)]
+    running = [record for record in records[:1] if _is_running(record)]
     return [record for record in records if record.total and record not in running]
 
 
-def _is_running(record: TaskRecord, moment: Moment) -> bool:
-    if record.boot_id is not None and record.boot_id != moment.boot:
-        return False
+def _is_running(record: TaskRecord) -> bool:
+    # After a reboot, a process with this pid has begun later. The id of the boot tells nothing here: in a container, a
+    # unit with its own /proc sees another one than a shell.
     fields, began = stat_fields(record.pid), started(record.pid)
     return bool(fields) and fields[0] not in (b"Z", b"X") and (began or 0.0) <= record.started_wall + CLOCK_SECONDS
 
@@ -140,7 +140,7 @@ def _loss(
     handed_back: Collection[str],
     moment: Moment,
 ) -> Loss:
-    is_of_this_boot = record.boot_id in (None, moment.boot)
+    is_of_this_boot = _is_of_this_boot(record, moment)
     ended, at = _cause(report, is_of_this_boot=is_of_this_boot), report.end.at if report else None
     tasks = []
     for task in record.tasks:
@@ -156,6 +156,11 @@ def _loss(
             LostTask(program.name, task.id, task.name, task.started_wall, task.acks_late, ended, at, fate, task.is_cut)
         )
     return Loss(program.name, record, ended, at, tuple(tasks))
+
+
+def _is_of_this_boot(record: TaskRecord, moment: Moment) -> bool:
+    # A record that began after the boot is of this one, whatever id of the boot its process saw.
+    return record.boot_id in (None, moment.boot) or record.started_wall >= moment.wall - moment.monotonic
 
 
 def _cause(report: EndReport | None, *, is_of_this_boot: bool) -> str:

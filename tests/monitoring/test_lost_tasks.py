@@ -48,7 +48,7 @@ def write(
 
 def lost(manifest: Manifest, ends: Sequence[End] = (), of: InstalledProgram = PROGRAM) -> list[LostTask]:
     moment = now()
-    found = losses_of(manifest, of, dead_records(manifest, of, moment), ends, moment)
+    found = losses_of(manifest, of, dead_records(manifest, of), ends, moment)
     return [task for loss in found for task in loss.tasks]
 
 
@@ -66,6 +66,15 @@ def test_task_of_a_running_process_is_not_lost(manifest: Manifest) -> None:
     assert lost(manifest) == []
 
 
+def test_process_that_sees_another_id_of_the_boot_is_running_all_the_same(manifest: Manifest) -> None:
+    """So it is in a container, for a unit with its own /proc."""
+    path = manifest.directories.run(NAME) / "tasks.record"
+    path.write_bytes(record_of(TASK, pid=os.getpid(), began=time.time(), boot="another", transport="amqp"))
+    assert lost(manifest) == []
+    path.write_bytes(record_of(TASK, pid=GONE_PID, began=BEGAN, boot="another", transport="amqp"))
+    assert [task.ended for task in lost(manifest)] == ["unknown"]
+
+
 def test_record_that_a_process_left_before_it_executed_itself_again_counts(manifest: Manifest) -> None:
     write(manifest, pid=os.getpid(), began=time.time())
     write(manifest, TASK, name="tasks.record.1", pid=os.getpid())
@@ -73,7 +82,8 @@ def test_record_that_a_process_left_before_it_executed_itself_again_counts(manif
 
 
 def test_record_of_an_earlier_boot_is_lost_although_its_pid_is_in_use(manifest: Manifest) -> None:
-    content = record_of(TASK, pid=os.getpid(), began=BEGAN, transport="amqp")
+    before_the_boot = time.time() - time.monotonic() - 100
+    content = record_of(TASK, pid=os.getpid(), began=before_the_boot, boot="another", transport="amqp")
     (manifest.directories.run(NAME) / "tasks.record").write_bytes(content)
     [task] = lost(manifest)
     assert (task.ended, task.fate.outcome) == ("reboot", Outcome.MAY_HAVE_FINISHED)
@@ -89,5 +99,5 @@ def test_tasks_that_are_only_counted_are_reported(manifest: Manifest) -> None:
     content = record_of(pid=GONE_PID, began=BEGAN, unrecorded=3)
     (manifest.directories.run(NAME) / "tasks.record").write_bytes(content)
     moment = now()
-    [loss] = losses_of(manifest, PROGRAM, dead_records(manifest, PROGRAM, moment), [], moment)
+    [loss] = losses_of(manifest, PROGRAM, dead_records(manifest, PROGRAM), [], moment)
     assert (loss.tasks, loss.unrecorded) == ((), 3)
