@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import re
 import socket
 import sys
@@ -11,7 +12,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from threading import Event
 
@@ -99,17 +100,20 @@ def write_version(code: Path, version: str) -> None:
 
 
 def free_ports() -> dict[str, int]:
-    """Return a free port for each server; those of the two Daphnes are consecutive, as in the page."""
+    """Return a free port for each server; those of the two Daphnes are consecutive, as in the page.
+
+    The kernel gives none of them to a client, which could hold it at the moment in which a server is restarted.
+    """
     while True:
-        with socket.socket() as one, socket.socket() as two, socket.socket() as three, socket.socket() as four:
-            for each in (one, two, three):
-                each.bind(("127.0.0.1", 0))
-            ports = [each.getsockname()[1] for each in (one, two, three)]
+        first = random.randrange(20_000, 32_000)
+        ports = range(first, first + len(SERVERS))
+        with ExitStack() as bound:
             try:
-                four.bind(("127.0.0.1", ports[2] + 1))
+                for port in ports:
+                    bound.enter_context(socket.socket()).bind(("127.0.0.1", port))
             except OSError:
                 continue
-            return dict(zip(SERVERS, (*ports, ports[2] + 1), strict=True))
+            return dict(zip(SERVERS, ports, strict=True))
 
 
 def get(port: int, seconds: float = 0) -> str:
