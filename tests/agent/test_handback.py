@@ -193,6 +193,8 @@ def test_a_stop_that_cannot_finish_hands_back_each_message_and_runs_no_task_twic
         assert time.monotonic() < stopped + DUE + 5 + IMPORT_SECONDS
         if trial.kind == "late":
             assert trial.worker.launched.end() == 0
+        # The process manager would not kill it sooner.
+        wait_until(lambda: any(event["tasks"] for event in trial.worker.events()), lambda: trial.text)  # noqa: B023
         trial.worker.launched.process.kill()
     # A message that returned a second time would have run by now.
     time.sleep(1)
