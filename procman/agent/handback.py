@@ -14,7 +14,7 @@ from . import handback_broker, handback_pool, own_events, verdict
 from .handback_broker import REDIS
 from .reserved_messages import give_back
 from .settings import HealthSettings, handback_delay
-from .task_recorder import TaskRecorder
+from .task_recorder import TaskRecorder, members
 from .worker_state import WorkerState, described, printable
 
 HANDED_BACK, CUT = "handed-back", "cut"
@@ -145,7 +145,7 @@ class Handback:
         billiard = self._worker.pool._pool
         buffer = getattr(billiard, "outbound_buffer", None)
         if buffer is None:
-            return  # one pipe for all: nobody can know what a process will take from it
+            return  # one pipe for all: it is unknown what a process will take from it
         _clear_waiting(self._worker, billiard, buffer)
         ended = handback_pool.kill(billiard, handback_pool.open_runs(billiard))
         started, returned = [run.request for run in ended if run.job._accepted], 0
@@ -248,7 +248,7 @@ def counted(number: int, noun: str) -> str:
 
 
 def _running() -> Running:
-    requests = _members(sys.modules["celery.worker.state"].active_requests)
+    requests = members(sys.modules["celery.worker.state"].active_requests)
     late = [request for request in requests if not request.acknowledged]
     return Running(late, [request for request in requests if request.acknowledged])
 
@@ -256,12 +256,6 @@ def _running() -> Running:
 def _unsettled() -> List[Any]:
     requests = list(sys.modules["celery.worker.state"].requests.values())
     return [request for request in requests if not request.acknowledged]
-
-
-def _members(requests: Any) -> List[Any]:
-    # A WeakSet keeps its references in a set, which list() copies atomically.
-    members = (reference() for reference in list(requests.data))
-    return [member for member in members if member is not None]
 
 
 def _settle(request: Any) -> None:

@@ -303,6 +303,13 @@ def follow(active_requests: Any, recorder: TaskRecorder) -> None:
     active_requests.data = RunningReferences(active_requests.data, recorder)
 
 
+def members(requests: Any) -> List[Any]:
+    """Return the members of one of Celery's WeakSets, for another thread than the one that changes it."""
+    # It keeps its references in a set, which list() copies atomically.
+    found = (reference() for reference in list(requests.data))
+    return [member for member in found if member is not None]
+
+
 def _keep_earlier(path: str) -> None:
     """Rename the record at `path` if tasks are left in it, and drop the oldest; anything else there is no record."""
     try:

@@ -12,7 +12,7 @@ from .broker_digest import brokers_of
 from .broker_record import BROKER_FILE, BROKER_FILE_MODE, record_of
 from .handback import Handback
 from .routed_queues import routed_queues
-from .task_recorder import TaskRecorder
+from .task_recorder import TaskRecorder, members
 from .worker_state import ActiveTask, Measured, WorkerState, described, printable
 
 POOLS = {
@@ -222,8 +222,8 @@ def measured(worker: Any) -> Measured:
     """Count the tasks of `worker`; runs in another thread, and so copies each collection in one step."""
     state = sys.modules["celery.worker.state"]
     accepted = state.all_total_count[0]
-    active = _members(state.active_requests)
-    reserved = _members(state.reserved_requests)
+    active = members(state.active_requests)
+    reserved = members(state.reserved_requests)
     busy = _busy(worker.pool, active)
     waiting = sum(1 for request in reserved if request not in active)
     scheduled = _scheduled(worker.consumer)
@@ -238,12 +238,6 @@ def measured(worker: Any) -> Measured:
         tasks=_tasks(active),
         pool=pool_processes.observe(worker.pool),
     )
-
-
-def _members(requests: Any) -> List[Any]:
-    # A WeakSet keeps its references in a set, which list() copies atomically.
-    members = (reference() for reference in list(requests.data))
-    return [member for member in members if member is not None]
 
 
 def _slots(pool: Any) -> int:
