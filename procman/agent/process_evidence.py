@@ -12,8 +12,8 @@ from typing import Callable, Iterable, List, NamedTuple, Optional
 STOPPED, TRACED = "T", "t"
 WAITS = {"R": "it waits for a processor", "D": "it waits in the kernel, for a disk for example"}
 
-USER_TICKS, SYSTEM_TICKS = 11, 12
-"""Indexes of the CPU time in the fields that begin with the state."""
+USER_TICKS, SYSTEM_TICKS, START = 11, 12, 19
+"""Indexes of the CPU time and of the start in the fields that begin with the state."""
 
 CGROUPS = "/sys/fs/cgroup"
 
@@ -79,6 +79,12 @@ def stat_fields(which: str) -> List[str]:
         return _read(f"/proc/{which}/stat").rpartition(")")[2].split()
     except OSError:
         return []
+
+
+def start_ticks(which: str) -> int:
+    """Return when a process was started, in clock ticks after the boot; 0 if it has ended."""
+    fields = stat_fields(which)
+    return int(fields[START]) if fields else 0
 
 
 def _ticks(fields: List[str]) -> int:

@@ -39,6 +39,10 @@ BROKER = struct.Struct("<16sd")
 """The name of kombu's transport, and after how many seconds it delivers an unacknowledged message again (0: that is not
 its way); then a checksum."""
 MOST_TRANSPORT = 16
+START_TICKS_AT = 112
+START_TICKS = struct.Struct("<Q")
+"""When the kernel started the process, in clock ticks after the boot (proc(5)); then a checksum. Setting the clock does
+not change it. Earlier agents do not write it."""
 HEADER_SIZE = 256
 FREE, USED = 0, 0x5A
 """The first byte of a slot. No single wrong bit makes one of the other."""
@@ -111,6 +115,9 @@ class TaskRecord(NamedTuple):
     """How many slots cannot be read, as after a power failure."""
     transport: str = ""
     """The name of kombu's transport to the broker, such as `amqp` or `redis`; empty if unknown."""
+    start_ticks: Optional[int] = None
+    """When the kernel started the process, in clock ticks after the boot; with its pid, this identifies it. None if
+    unknown."""
     visibility_seconds: Optional[float] = None
     """After how long the broker's client delivers an unacknowledged message again; None if the server does, or if it is
     unknown."""
@@ -131,6 +138,12 @@ def header(boot_id: Optional[str], pid: int, started: float, started_wall: float
 def broker(transport: str, visibility_seconds: Optional[float]) -> bytes:
     """Return what belongs at `BROKER_AT`."""
     content = BROKER.pack(transport.encode("ascii", "replace")[:MOST_TRANSPORT], visibility_seconds or 0.0)
+    return content + CHECKSUM.pack(_checksum(content))
+
+
+def start_ticks(ticks: int) -> bytes:
+    """Return what belongs at `START_TICKS_AT`."""
+    content = START_TICKS.pack(ticks)
     return content + CHECKSUM.pack(_checksum(content))
 
 
@@ -231,7 +244,17 @@ def _read_header(content: bytes) -> TaskRecord:
     name = _text(boot_id.rstrip(b"\0"))
     record = TaskRecord(name or None, pid, _time(started), _time(started_wall), unrecorded=unrecorded)
     transport, visibility = _read_broker(content)
-    return record._replace(transport=transport, visibility_seconds=visibility)
+    return record._replace(
+        start_ticks=_read_start_ticks(content), transport=transport, visibility_seconds=visibility
+    )
+
+
+def _read_start_ticks(content: bytes) -> Optional[int]:
+    end = START_TICKS_AT + START_TICKS.size
+    [ticks] = START_TICKS.unpack_from(content, START_TICKS_AT)
+    [checksum] = CHECKSUM.unpack_from(content, end)
+    # Records that do not have it have zeros there, which are their own checksum.
+    return int(ticks) or None if checksum == _checksum(content[START_TICKS_AT:end]) else None
 
 
 def _read_broker(content: bytes) -> Tuple[str, Optional[float]]:

@@ -9,7 +9,7 @@ from procman.agent import task_record
 from procman.agent.task_record import RunningTask, TaskRecord
 from procman.backends import controller_of
 from procman.errors import ProcmanError
-from procman.host.process import started, stat_fields
+from procman.host.process import START, started, stat_fields
 from procman.install.state.event_log import untrusted_events
 from procman.install.state.manifest import Manifest
 from procman.lookup import Installed
@@ -115,10 +115,15 @@ def dead_records(manifest: Manifest, program: InstalledProgram) -> list[TaskReco
 
 
 def _is_running(record: TaskRecord) -> bool:
-    # After a reboot, a process with this pid has begun later. The id of the boot tells nothing here: in a container, a
-    # unit with its own /proc sees another one than a shell.
+    # The id of the boot tells nothing here: in a container, a unit with its own /proc sees another one than a shell.
     fields, began = stat_fields(record.pid), started(record.pid)
-    return bool(fields) and fields[0] not in (b"Z", b"X") and (began or 0.0) <= record.started_wall + CLOCK_SECONDS
+    if not fields or fields[0] in (b"Z", b"X"):
+        return False
+    # A process 1 may be that of a namespace of its own, as with PrivatePIDs=.
+    if record.start_ticks is not None and record.pid != 1:
+        return int(fields[START]) == record.start_ticks
+    # After a reboot, a process with this pid has begun later. An earlier agent recorded only the time.
+    return (began or 0.0) <= record.started_wall + CLOCK_SECONDS
 
 
 def losses_of(

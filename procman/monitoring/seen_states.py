@@ -87,11 +87,12 @@ def _heartbeat(manifest: Manifest, program: InstalledProgram) -> Mapping[str, An
         heartbeat = read(content.decode("utf-8")) if content else {}
     except (UntrustedFile, ValueError):
         return {}
-    if not heartbeat or heartbeat["boot_id"] not in (now().boot, None):
+    moment = now()
+    if not heartbeat or heartbeat["boot_id"] not in (moment.boot, None):
         return {}
     since = started(heartbeat["pid"])
-    # A later process may have the same pid.
-    return heartbeat if since is not None and since <= heartbeat["wall"] else {}
+    # A later process may have the same pid. Both times are by the present clock, which may have been set.
+    return heartbeat if since is not None and since <= moment.wall - (moment.monotonic - heartbeat["written"]) else {}
 
 
 def _watchers(manifest: Manifest) -> Iterator[int]:

@@ -17,10 +17,13 @@ def record_of(
     boot: str = BOOT,
     transport: str = "",
     visibility: float | None = None,
+    ticks: int = 0,
 ) -> bytearray:
     """Return the record of a process that began at `began`, in seconds since the epoch, with the marks of its tasks."""
     content = bytearray(SIZE)
     parts = [(0, header(boot, pid, 100.0, began)), (task_record.UNRECORDED, unrecorded.to_bytes(4, "little"))]
+    if ticks:
+        parts.append((task_record.START_TICKS_AT, task_record.start_ticks(ticks)))
     if transport:
         parts.append((task_record.BROKER_AT, task_record.broker(transport, visibility)))
     parts += [(offset_of(number), slot(task)) for number, task in enumerate(tasks)]

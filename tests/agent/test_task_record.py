@@ -6,7 +6,17 @@ import random
 
 import pytest
 
-from procman.agent.task_record import FILES, SIZE, SLOT_BODY, SLOTS, RunningTask, TaskRecord, offset_of, read
+from procman.agent.task_record import (
+    FILES,
+    SIZE,
+    SLOT_BODY,
+    SLOTS,
+    START_TICKS_AT,
+    RunningTask,
+    TaskRecord,
+    offset_of,
+    read,
+)
 from tests.agent.task_records import BEGAN, BOOT, record_of, slot
 
 CROP = RunningTask("6d4f1e7a", "shop.crop", 120.5, 1796000000.5, 4711, acks_late=True)
@@ -82,6 +92,14 @@ def test_random_bytes_are_refused_or_read() -> None:
         except ValueError:
             continue
         assert set(found.tasks) <= {CROP, MAIL}
+
+
+def test_start_of_the_process_is_read_if_it_was_recorded() -> None:
+    assert read(bytes(record_of(CROP))).start_ticks is None
+    content = record_of(CROP, ticks=2**40 + 1)
+    assert read(bytes(content)).start_ticks == 2**40 + 1
+    content[START_TICKS_AT] ^= 1
+    assert read(bytes(content)) == read(bytes(record_of(CROP)))
 
 
 def test_names_of_records_are_listed_newest_first() -> None:

@@ -21,6 +21,7 @@ from procman.agent import mapped_file, task_record, task_recorder
 from procman.agent.settings import HealthSettings
 from procman.agent.task_record import KEPT, SLOTS, TaskRecord
 from procman.agent.task_recorder import MOST_KINDS, TaskRecorder
+from procman.host.process import start_ticks
 
 COUNTER = itertools.count()
 
@@ -100,6 +101,12 @@ def test_process_killed_at_any_step_leaves_a_whole_record(tmp_path: Path) -> Non
     assert {each.damaged for each in found} == {0}
     states = [[task.id for task in each.tasks] for each in found]
     assert [each for each, _ in itertools.groupby(states)] == [["a"], ["a", "b"], ["b"], []]
+
+
+def test_record_identifies_its_process_whatever_the_clock(tmp_path: Path) -> None:
+    opened(tmp_path)
+    found = record(tmp_path)
+    assert (found.pid, found.start_ticks) == (os.getpid(), start_ticks(os.getpid()))
 
 
 def test_a_request_that_disappears_leaves_the_record(tmp_path: Path) -> None:

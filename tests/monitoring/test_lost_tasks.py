@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from procman.agent.task_record import BEGUN, RunningTask
-from procman.host.process import boot_id
+from procman.host.process import boot_id, start_ticks
 from procman.install.state.manifest import Manifest
 from procman.model import End, InstalledProgram
 from procman.monitoring.lost_task import LostTask
@@ -73,6 +73,30 @@ def test_process_that_sees_another_id_of_the_boot_is_running_all_the_same(manife
     assert lost(manifest) == []
     path.write_bytes(record_of(TASK, pid=GONE_PID, began=BEGAN, boot="another", transport="amqp"))
     assert [task.ended for task in lost(manifest)] == ["unknown"]
+
+
+@pytest.mark.parametrize("seconds", [-7200, 7200])
+def test_task_of_a_running_process_is_not_lost_because_the_clock_was_set(
+    manifest: Manifest, monkeypatch: pytest.MonkeyPatch, seconds: int
+) -> None:
+    ticks, began, clock = start_ticks(os.getpid()) or 0, time.time(), time.time
+    path = manifest.directories.run(NAME) / "tasks.record"
+    for boot in (boot_id(), "another"):
+        path.write_bytes(record_of(TASK, pid=os.getpid(), began=began, boot=boot, ticks=ticks, transport="amqp"))
+        monkeypatch.setattr(time, "time", lambda: clock() + seconds)
+        assert lost(manifest) == []
+        monkeypatch.undo()
+        # A later process with the same pid did not run the task, however the clock was set.
+        path.write_bytes(record_of(TASK, pid=os.getpid(), began=began, boot=boot, ticks=ticks - 1, transport="amqp"))
+        monkeypatch.setattr(time, "time", lambda: clock() + seconds)
+        assert len(lost(manifest)) == 1
+        monkeypatch.undo()
+
+
+def test_process_1_of_a_namespace_of_its_own_has_lost_nothing(manifest: Manifest) -> None:
+    content = record_of(TASK, pid=1, began=time.time(), ticks=10**9, transport="amqp")
+    (manifest.directories.run(NAME) / "tasks.record").write_bytes(content)
+    assert lost(manifest) == []
 
 
 def test_record_that_a_process_left_before_it_executed_itself_again_counts(manifest: Manifest) -> None:

@@ -66,6 +66,16 @@ def test_process_that_wrote_the_heartbeat_is_running(manifest: Manifest) -> None
     assert found.since <= time.time()
 
 
+@pytest.mark.parametrize("seconds", [-7200, 7200])
+def test_process_is_seen_although_the_clock_was_set(
+    manifest: Manifest, monkeypatch: pytest.MonkeyPatch, seconds: int
+) -> None:
+    clock = time.time
+    write(manifest)
+    monkeypatch.setattr(time, "time", lambda: clock() + seconds)
+    assert (seen(manifest).state, seen(manifest).pid) == (State.RUNNING, os.getpid())
+
+
 @pytest.mark.parametrize(
     ("phase", "state"),
     [
@@ -90,7 +100,7 @@ def test_young_process_is_starting(manifest: Manifest) -> None:
     "changed",
     [
         {"pid": ENDED},
-        {"pid": 1, "wall": 0.0},  # a process that is younger than the heartbeat
+        {"written": 1.0},  # a process that is younger than the heartbeat
         {"boot_id": "another boot"},
         {"phase": "no such phase"},
     ],
