@@ -14,7 +14,7 @@ from procman.deploy.order_records import log_events, ordered
 from procman.deploy.rollout import RolloutOptions
 from procman.deploy.run import environment_of
 from procman.errors import ProcmanError
-from procman.host.process import blocks, catches, ignores
+from procman.host.process import catches, ignores, keeps_blocked
 from procman.install.state.lock import hold_lock
 from procman.install.state.manifest import Manifest
 from procman.launch import reload_of
@@ -142,7 +142,7 @@ def _unable(program: InstalledProgram, state: ProgramState) -> Failure | None:
         return Failure(program, f"cannot be reloaded, because it is {state.state.value}{detail}", hint)
     name = program.reload_signal
     number = signal.Signals[f"SIG{name}"] if name else None
-    if number is None or catches(state.pid, number) or blocks(state.pid, number):
+    if number is None or catches(state.pid, number) or keeps_blocked(state.pid, number):
         return None
     what = "ignores" if ignores(state.pid, number) or number is signal.SIGWINCH else "would be ended by"
     return Failure(

@@ -29,12 +29,15 @@ SUMS_MEMORY = os.path.exists("/proc/self/smaps_rollup")
 START = 19
 """The index of the start time, in clock ticks after the boot, in the fields that begin with the state (proc(5))."""
 
-
 NICE = 16
 """The index of the nice value in the same fields."""
 
 CAP_SYS_RESOURCE = 24
 """The bit of the capability to raise hard limits (linux/capability.h)."""
+
+
+BLOCKED_SECONDS = 1.0
+"""For how long a process that reads a signal from a descriptor is seen to block it."""
 
 
 class OpenFiles(NamedTuple):
@@ -145,9 +148,17 @@ def ignores(pid: int, number: int) -> bool:
     return _has_signal(pid, b"SigIgn:", number)
 
 
-def blocks(pid: int, number: int) -> bool:
-    """Return whether process `pid` blocks the signal `number`, perhaps to read it from a signalfd(2)."""
-    return _has_signal(pid, b"SigBlk:", number)
+def keeps_blocked(pid: int, number: int) -> bool:
+    """Return whether process `pid` blocks the signal `number` for good, perhaps to read it from a signalfd(2).
+
+    A shell blocks every signal for a moment whenever it starts a command. It takes BLOCKED_SECONDS if the answer is yes.
+    """
+    deadline = time.monotonic() + BLOCKED_SECONDS
+    while _has_signal(pid, b"SigBlk:", number):
+        if time.monotonic() > deadline:
+            return True
+        time.sleep(BLOCKED_SECONDS / 50)
+    return False
 
 
 def executable(pid: int) -> str | None:
