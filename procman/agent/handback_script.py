@@ -40,7 +40,7 @@ def end_in_time(seconds: float, report: Any) -> None:
     """Exit after `seconds`; no other signal ends this script before."""
 
     def time_is_up(*_: Any) -> None:
-        report("cannot hand back its messages: the broker does not answer")
+        report("cannot hand back its messages within %.0f s: the broker or this host is too slow" % seconds)
         os._exit(1)
 
     signal.signal(signal.SIGALRM, time_is_up)

@@ -63,7 +63,7 @@ def early(path):
     write(path)
 """
 
-TIMEOUT, HANDBACK = 6.0, 3.0
+TIMEOUT, HANDBACK = 12.0, 6.0
 DUE = TIMEOUT - HANDBACK
 SLOTS, TASKS = 2, 5
 IMPORT_SECONDS = 15.0

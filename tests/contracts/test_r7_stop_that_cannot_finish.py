@@ -37,7 +37,7 @@ pytestmark = [
 CUT = [Trial(pool, broker, is_late) for pool in POOLS for broker in BROKERS for is_late in (False, True)]
 EARLY, LATE = [each for each in CUT if not each.is_late], [each for each in CUT if each.is_late]
 FINISHING = [
-    Trial(pool, broker, task_seconds=12.0, stop_seconds=60) for pool in ("prefork", "threads") for broker in BROKERS
+    Trial(pool, broker, stop_seconds=90, ends_when_told=True) for pool in ("prefork", "threads") for broker in BROKERS
 ]
 RESTARTED = [restarted(pool) for pool in POOLS]
 STARTED_SECONDS = 10.0

@@ -47,11 +47,11 @@ def append(path, line):
         os.close(file)
 
 
-def run(task_id, seconds):
-    """Stamp a file of this run until `seconds` have passed, then write `end`."""
+def run(task_id, seconds, has_ended=lambda: False):
+    """Stamp a file of this run until `seconds` have passed or `has_ended`, then write `end`."""
     began = time.monotonic()
     path = DATA / "runs" / task_id / f"{WORKER},{os.getpid()},{began:.6f}"
-    while time.monotonic() < began + seconds:
+    while time.monotonic() < began + seconds and not has_ended():
         append(path, f"{time.monotonic():.6f}")
         time.sleep(min(0.05, seconds))
     append(path, f"{time.monotonic():.6f}")
@@ -62,6 +62,12 @@ def run(task_id, seconds):
 def hold(self, seconds):
     """Run for `seconds`, or for a moment in the worker that takes over."""
     run(self.request.id, TAKERS_SECONDS if WORKER.startswith("taker") else seconds)
+
+
+@app.task(name="trials.hold_until_told", bind=True)
+def hold_until_told(self):
+    """Run until the store has the file `told`."""
+    run(self.request.id, 120, (DATA / "told").exists)
 
 
 @app.task(name="trials.early", bind=True, acks_late=False)

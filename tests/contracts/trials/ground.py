@@ -85,6 +85,10 @@ class Store:
             found.setdefault(each["worker"], []).append(each["at"])
         return found
 
+    def tell(self) -> None:
+        """Tell the tasks that wait for it to end."""
+        (self.data / "told").touch()
+
     def _lines(self, name: str) -> Iterator[dict[str, Any]]:
         path = self.data / name
         return map(json.loads, path.read_text().splitlines() if path.exists() else ())
