@@ -151,7 +151,7 @@ def ignores(pid: int, number: int) -> bool:
 def keeps_blocked(pid: int, number: int) -> bool:
     """Return whether process `pid` blocks the signal `number` for good, perhaps to read it from a signalfd(2).
 
-    A shell blocks every signal for a moment whenever it starts a command. It takes BLOCKED_SECONDS if the answer is yes.
+    A shell blocks every signal for a moment whenever it starts a command. A yes takes BLOCKED_SECONDS.
     """
     deadline = time.monotonic() + BLOCKED_SECONDS
     while _has_signal(pid, b"SigBlk:", number):
