@@ -244,9 +244,7 @@ def _read_header(content: bytes) -> TaskRecord:
     name = _text(boot_id.rstrip(b"\0"))
     record = TaskRecord(name or None, pid, _time(started), _time(started_wall), unrecorded=unrecorded)
     transport, visibility = _read_broker(content)
-    return record._replace(
-        start_ticks=_read_start_ticks(content), transport=transport, visibility_seconds=visibility
-    )
+    return record._replace(start_ticks=_read_start_ticks(content), transport=transport, visibility_seconds=visibility)
 
 
 def _read_start_ticks(content: bytes) -> Optional[int]:
