@@ -9,6 +9,7 @@ import click
 
 from procman.cli import complete, options
 from procman.cli.rollout_reporter import rollout_options
+from procman.cli.safe_streams import echo_lines
 from procman.cli.selection import Selection
 from procman.deploy import restart as command
 from procman.deploy.rollback import differs_from_disk
@@ -17,6 +18,7 @@ from procman.lookup import Installed, installed_project
 from procman.model import InstalledProgram
 from procman.monitoring.status import status
 from procman.output.terminal import Progress
+from procman.output.unfinished import unfinished_lines
 
 
 @click.command()
@@ -47,7 +49,8 @@ def restart(
     The app is imported first, as the programs' user and in their environment: if that fails, nothing is restarted, and
     the exit status is 1. A restart uses the installed files; changes of procman.toml need `procman install`.
 
-    Running tasks finish first, within the stop timeout of the program. Without NAME, restarts all programs except those
+    Running tasks finish first, within the stop timeout of the program; those that did not are listed with what becomes
+    of them. Without NAME, restarts all programs except those
     that were stopped on purpose; workers come before beat. A program is restarted when the one before it has become
     healthy. If one does not become healthy, the others are left as they are and the exit status is 1.
 
@@ -78,12 +81,13 @@ def restart(
     before = None if no_check else partial(_check_import, installed)
     failures = 0
     with rollout_options(wait_seconds=wait_seconds, at_once=at_once, lock_seconds=lock_seconds) as rollout:
-        for program, done, failure in command.restart(installed, names, rollout, before):
+        for program, done, failure, unfinished in command.restart(installed, names, rollout, before):
             if failure:
                 rollout.reporter.report_failure(failure)
                 failures += 1
             else:
                 rollout.reporter.report(program, done)
+            echo_lines(unfinished_lines(unfinished))
     return int(failures > 0)
 
 

@@ -9,6 +9,7 @@ from procman.cli.safe_streams import echo_lines, ignore_lost_output
 from procman.cli.selection import Selection
 from procman.deploy import start_stop
 from procman.output.terminal import Progress
+from procman.output.unfinished import unfinished_lines
 
 
 @click.command()
@@ -18,7 +19,8 @@ def stop(selection: Selection, names: tuple[str, ...]) -> None:
     """Stop programs gracefully: running tasks finish first.
 
     Without NAME, stops all programs, beat first. Waits until they have ended. A program that is still running at its
-    stop timeout (`stop_timeout_seconds`) is killed. A stopped program stays stopped until you start it or the host
+    stop timeout (`stop_timeout_seconds`) is killed; the tasks that it did not finish are listed with what becomes of
+    them, as by `procman lost`. A stopped program stays stopped until you start it or the host
     boots: install, rollback and healing do not start it.
 
     \b
@@ -30,5 +32,6 @@ def stop(selection: Selection, names: tuple[str, ...]) -> None:
     """
     ignore_lost_output()
     with Progress() as progress:
-        programs = start_stop.stop(selection.installed(acts=True), names, progress)
-    echo_lines(f"{program.name}: stopped" for program in programs)
+        stopped = start_stop.stop(selection.installed(acts=True), names, progress)
+    for program, unfinished in stopped:
+        echo_lines([f"{program.name}: stopped", *unfinished_lines(unfinished)])

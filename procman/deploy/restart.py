@@ -12,6 +12,7 @@ from procman.deploy.bring_up import TOGETHER, bring_up
 from procman.deploy.failure import Failure, unhealthy
 from procman.deploy.order_records import forget, log_events, ordered, restart_recorded
 from procman.deploy.rollout import RolloutOptions
+from procman.deploy.unfinished import UnfinishedTask, UnfinishedTasks
 from procman.install.state.lock import hold_lock
 from procman.install.state.manifest import Manifest
 from procman.lookup import Installed
@@ -26,6 +27,8 @@ class Restarted(NamedTuple):
     done: str
     failure: Failure | None
     """Why it did not become healthy."""
+    unfinished: tuple[UnfinishedTask, ...] = ()
+    """The tasks that the process before did not finish."""
 
 
 def restart(
@@ -38,7 +41,7 @@ def restart(
 
     Workers come before beat. Without names, programs that were stopped on purpose are left alone (R11). `before` is
     called with the programs, and raises ProcmanError to prevent the restart. Yields each program, with why it did not
-    become healthy within `options.wait_seconds` of its start; after such a failure no further program is restarted. An
+    become healthy within `options.wait_seconds` of its start, and with the tasks it did not finish; after such a failure no further program is restarted. An
     interruption raises KeyboardInterrupt with a hint for the user.
     """
     installed.require_whole()
@@ -81,7 +84,7 @@ def _brought_up(manifest: Manifest, programs: Sequence[InstalledProgram], option
 
 def _restart(manifest: Manifest, program: InstalledProgram, options: RolloutOptions, *, is_new: bool) -> Restarted:
     # A controller waits for one answer at a time, so each thread needs its own.
-    controller = controller_of(manifest)
+    controller, unfinished = controller_of(manifest), UnfinishedTasks(manifest, [program])
     if is_new:
         forget(manifest, [program])
         log_events(manifest, [ordered(program.name, "started")])
@@ -90,7 +93,8 @@ def _restart(manifest: Manifest, program: InstalledProgram, options: RolloutOpti
             controller.restart(program, options.reporter.progress)
     seconds, progress = options.wait_seconds or 0, options.reporter.progress
     failures = unhealthy(controller, manifest, [program], seconds, progress, until_started=False)
-    return Restarted(program, TOGETHER if is_new else "restarted", failures[0] if failures else None)
+    done = TOGETHER if is_new else "restarted"
+    return Restarted(program, done, failures[0] if failures else None, unfinished.of(program))
 
 
 def _may_stay_stopped(programs: Sequence[InstalledProgram]) -> str:

@@ -9,6 +9,7 @@ from procman.backends.base import Progress
 from procman.backends.logs import LogLine, LogRequest
 from procman.deploy.bring_up import TOGETHER, bring_up
 from procman.deploy.order_records import forget, log_events, ordered, remember, running_tasks
+from procman.deploy.unfinished import UnfinishedTask, UnfinishedTasks
 from procman.install.plan.activations import on_the_way_down
 from procman.install.state.orders import note_order
 from procman.lookup import Installed
@@ -44,16 +45,22 @@ def start(
     return done
 
 
-def stop(installed: Installed, names: Sequence[str], progress: Progress) -> list[InstalledProgram]:
-    """Stop the programs that `names` select, gracefully and in parallel, beat before the workers, and return them."""
+def stop(
+    installed: Installed, names: Sequence[str], progress: Progress
+) -> list[tuple[InstalledProgram, tuple[UnfinishedTask, ...]]]:
+    """Stop the programs that `names` select, gracefully and in parallel, beat before the workers.
+
+    Return each with the tasks that it did not finish.
+    """
     manifest, programs = installed.manifest, _meant(installed, names)
     controller = controller_of(manifest)
     running = running_tasks(manifest, controller, programs)
+    unfinished = UnfinishedTasks(manifest, programs)
     remember(manifest, programs, desired=False)
     note_order(manifest, programs)
     log_events(manifest, [ordered(name, "stopped", tasks=tasks) for name, tasks in running.items()])
     controller.stop(sorted(programs, key=on_the_way_down), progress)
-    return programs
+    return [(program, unfinished.of(program)) for program in programs]
 
 
 def logs(installed: Installed, names: Sequence[str], request: LogRequest) -> tuple[list[str], Iterator[LogLine]]:

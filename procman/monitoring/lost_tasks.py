@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from procman.agent import task_record
@@ -24,6 +24,8 @@ from procman.monitoring.task_outcome import fate_of
 from procman.program_names import resolve
 
 FORCED_STOP, REBOOT, UNKNOWN = "forced stop", "reboot", "unknown"
+HANDED_BACK = "handed-back"
+"""The event of a worker that has returned the messages of running tasks."""
 
 
 class Loss(NamedTuple):
@@ -131,7 +133,7 @@ def losses_of(
 ) -> Iterator[Loss]:
     """Yield what the end of the process of each of `records` interrupted, as far as `ends` explain it."""
     events = untrusted_events(manifest.directories.run(program.name), program.name, owners(program.user))
-    handed_back = {each for event in events if event.what == "handed-back" for each in event.task_ids}
+    handed_back = {each: event.at for event in events if event.what == HANDED_BACK for each in event.task_ids}
     for record in records:
         end = next((each for each in ends if is_of(each, record.pid, record.started_wall)), None)
         report = reports_of(manifest, program, [end])[0] if end else None
@@ -142,7 +144,7 @@ def _loss(
     program: InstalledProgram,
     record: TaskRecord,
     report: EndReport | None,
-    handed_back: Collection[str],
+    handed_back: Mapping[str, float],
     moment: Moment,
 ) -> Loss:
     is_of_this_boot = _is_of_this_boot(record, moment)
@@ -152,7 +154,8 @@ def _loss(
         fate = fate_of(
             task,
             record,
-            handed_back=handed_back,
+            # A task that was handed back before it started runs here again.
+            handed_back=[task.id] if handed_back.get(task.id, 0.0) >= task.started_wall else (),
             runs_on=is_of_this_boot and _runs_on(task, moment),
             # The kernel takes half a minute to write the record to the disk, and a crash of the host does not wait.
             is_certain=is_of_this_boot or report is not None,

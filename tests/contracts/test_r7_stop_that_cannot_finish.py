@@ -157,6 +157,17 @@ def test_event_names_the_running_tasks_and_no_others(outcome: Outcome, trial: Tr
     assert set(event["tasks"]) == {"trials.hold"}
 
 
+@of([*CUT, *FINISHING])
+def test_stop_prints_each_task_that_did_not_finish_and_what_becomes_of_it(outcome: Outcome, trial: Trial) -> None:
+    printed = [line for line in outcome.stdout.splitlines() if line.startswith(f"trials-{trial.name}: ")]
+    fate = "handed back" if trial.is_late else "gone"
+    unfinished = trial.running if trial in CUT else []
+    assert printed[0] == f"trials-{trial.name}: stopped"
+    assert sorted(printed[1:]) == sorted(
+        f"trials-{trial.name}: did not finish: trials.hold [{task_id}], {fate}" for task_id in unfinished
+    )
+
+
 @of(FINISHING)
 def test_stop_that_finishes_hands_nothing_back(outcome: Outcome, trial: Trial) -> None:
     assert [each for each in outcome.events if each["program"] == f"trials-{trial.name}"] == []

@@ -12,12 +12,13 @@ import pytest
 
 from procman.agent.task_record import BEGUN, RunningTask
 from procman.host.process import boot_id, start_ticks
+from procman.install.state.event_log import Event, line_of
 from procman.install.state.manifest import Manifest
 from procman.model import End, InstalledProgram
 from procman.monitoring.lost_task import LostTask
 from procman.monitoring.lost_tasks import dead_records, losses_of
 from procman.monitoring.program_view import now
-from procman.monitoring.task_outcome import Outcome
+from procman.monitoring.task_outcome import Fate, Outcome
 from tests.agent.task_records import record_of
 from tests.monitoring.checks.records import MANIFEST, NAME, program
 
@@ -117,6 +118,16 @@ def test_task_whose_pool_process_lives_on_may_have_finished(manifest: Manifest) 
     write(manifest, TASK._replace(pool_pid=os.getpid(), started=time.monotonic()))
     [task] = lost(manifest)
     assert task.fate.outcome is Outcome.MAY_HAVE_FINISHED
+
+
+def test_task_that_runs_here_again_after_a_handback_is_not_handed_back_twice(manifest: Manifest) -> None:
+    write(manifest, TASK._replace(acks_late=True))
+    directory = manifest.directories.run(NAME)
+    for at, outcome in ((TASK.started_wall - 5, Outcome.REDELIVERED), (TASK.started_wall + 5, Outcome.HANDED_BACK)):
+        event = Event(at, NAME, "handed-back", tasks=(TASK.name,), task_ids=(TASK.id,))
+        (directory / "events.jsonl").write_text(f"{line_of(event)}\n")
+        [task] = lost(manifest)
+        assert task.fate == Fate(outcome, "RabbitMQ")
 
 
 def test_tasks_that_are_only_counted_are_reported(manifest: Manifest) -> None:

@@ -116,6 +116,8 @@ class Outcome:
     """How many messages each queue has when no worker runs."""
     unacknowledged: int = 0
     """How many messages Redis keeps then for workers."""
+    stdout: str = ""
+    """What `procman stop` printed."""
     stderr: str = ""
 
     def term(self, trial: Trial) -> float:
@@ -170,7 +172,8 @@ class Trials:
         with ThreadPoolExecutor(1) as pool:
             stopping = pool.submit(self.ground.product.procman, "stop", *(each.name for each in self.stopped))
             self._let_end()
-            outcome = Outcome(ended=ends.wait(60), stderr=stopping.result().stderr)
+            outcome = Outcome(ended=ends.wait(60))
+            outcome.stdout, outcome.stderr = stopping.result().stdout, stopping.result().stderr
         time.sleep(TAKING_SECONDS + 1)
         return outcome
 
