@@ -183,7 +183,7 @@ class Trials:
         deadline = time.monotonic() + RETURNED_SECONDS
         while not waiting <= {run.task_id for run in self.ground.store.runs() if run.has_ended}:
             if time.monotonic() > deadline:
-                break  # a test says what is missing
+                break  # a test names the missing ones
             time.sleep(0.2)
         self.ground.store.tell()
 
