@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import stat
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -35,6 +36,16 @@ hypothesis.settings.register_profile(
 hypothesis.settings.register_profile("few examples", hypothesis.settings.get_profile("any machine"), max_examples=10)
 hypothesis.settings.load_profile("any machine")
 
+LONGEST_ID = 200
+OWNER = Path(__file__).stat().st_uid
+XDG_DIRECTORIES = {
+    "XDG_CONFIG_HOME": ".config",
+    "XDG_DATA_HOME": ".local/share",
+    "XDG_STATE_HOME": ".local/state",
+    "XDG_CACHE_HOME": ".cache",
+    "XDG_RUNTIME_DIR": "run",
+}
+
 
 def pytest_configure() -> None:
     # Background jobs of a shell and their children ignore SIGINT, with which tests interrupt procman.
@@ -57,10 +68,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.xdist_group(fixture))
 
 
-def pytest_collection_finish() -> None:
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Shorten the names of tests for values of kilobytes: every report of a test process has them."""
+    is_long = isinstance(val, str | bytes) and len(val) > LONGEST_ID
+    return f"{val[:LONGEST_ID]!a}..." if is_long else None
+
+
+def pytest_collection() -> None:
     # Otherwise Python would look for garbage among thousands of tests, again and again.
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -76,28 +98,47 @@ def pytest_runtest_teardown() -> None:
     needs.running.clear()
 
 
+class Homes:
+    """Empty directories for tests; one that a test left empty serves the next test too.
+
+    Removing a directory takes a disk milliseconds, which thousands of them would add to the end of a run.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._last = self._new()
+
+    def empty(self) -> Path:
+        if not self._is_as_new():
+            self._last = self._new()
+        return self._last
+
+    def _new(self) -> Path:
+        return Path(tempfile.mkdtemp(dir=self._directory))
+
+    def _is_as_new(self) -> bool:
+        if not self._last.is_dir():
+            return False
+        status = self._last.lstat()
+        return (status.st_mode, status.st_uid) == (stat.S_IFDIR | 0o700, os.geteuid()) and not any(self._last.iterdir())
+
+
 @pytest.fixture(scope="session")
-def homes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the directory of all homes: pytest reads the directory that it makes another one in."""
-    return tmp_path_factory.mktemp("homes")
+def empty_homes(tmp_path_factory: pytest.TempPathFactory) -> Homes:
+    """Return the directories of all homes: pytest reads the directory that it makes another one in."""
+    return Homes(tmp_path_factory.mktemp("homes"))
 
 
 @pytest.fixture(autouse=True)
-def home(homes: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def home(empty_homes: Homes, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Point HOME and the XDG directories at an empty directory, so that no test can touch the real home."""
-    home = Path(tempfile.mkdtemp(dir=homes))
+    home = empty_homes.empty()
     monkeypatch.setenv("HOME", str(home))
-    if owner := Path(__file__).stat().st_uid:
+    if OWNER:
         # As with sudo: root runs procman from the checkout of another user.
-        monkeypatch.setenv("SUDO_UID", str(owner))
-    for variable, directory in {
-        "XDG_CONFIG_HOME": ".config",
-        "XDG_DATA_HOME": ".local/share",
-        "XDG_STATE_HOME": ".local/state",
-        "XDG_CACHE_HOME": ".cache",
-        "XDG_RUNTIME_DIR": "run",
-    }.items():
-        monkeypatch.setenv(variable, str(home / directory))
+        monkeypatch.setenv("SUDO_UID", str(OWNER))
+    for variable, directory in XDG_DIRECTORIES.items():
+        monkeypatch.setenv(variable, f"{home}/{directory}")
     # Most tests run as root: none may find, or write, a procman.toml of this machine.
     monkeypatch.setattr(find_file, "OF_HOST", home / "etc" / "procman")
     return home
