@@ -70,8 +70,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_make_parametrize_id(val: object) -> str | None:
     """Shorten the names of tests for values of kilobytes: every report of a test process has them."""
-    is_long = isinstance(val, str | bytes) and len(val) > LONGEST_ID
-    return f"{val[:LONGEST_ID]!a}..." if is_long else None
+    if isinstance(val, str | bytes) and len(val) > LONGEST_ID:
+        return f"{val[:LONGEST_ID]!a}..."
+    return None
 
 
 def pytest_collection() -> None:
