@@ -69,7 +69,8 @@ class GracefulStop:
 
     def begin(self) -> None:
         """Return the reserved messages and wait for the running tasks; never raises an Exception."""
-        self._observed.enter(verdict.STOPPING)
+        # HUP and remote control give no signal, and no SIGKILL follows. TERM has been noted by now.
+        self._observed.enter(verdict.DRAINING)
         try:
             if self._handback.has_begun:
                 self._handback.wait()

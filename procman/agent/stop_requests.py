@@ -4,6 +4,7 @@ Celery 4.4 and 5.1 raise in the handler of TERM, wherever the main thread is, if
 solo pool would be aborted. A shutdown by remote control raises inside the event loop in every version.
 """
 
+import atexit
 import importlib
 import os
 import sys
@@ -47,6 +48,9 @@ class StopRequests:
     def _note(self, how: str = "", **_: Any) -> None:
         # Runs inside the signal handler.
         self._how = how
+        # After HUP, Celery would start again at its exit.
+        start_again: Any = getattr(sys.modules.get("celery.apps.worker"), "_reload_current_worker", None)
+        atexit.unregister(start_again)
         try:
             _write(self._write_end, b".")
         except OSError:

@@ -55,10 +55,15 @@ def connect(
     # Signals keep weak references by default, which would be gone at the end of this function.
     signals.worker_init.connect(on_init, weak=False)
     signals.worker_ready.connect(lambda **_: observed.become_ready(), weak=False)
-    signals.worker_shutting_down.connect(lambda **_: observed.enter(verdict.STOPPING), weak=False)
+    signals.worker_shutting_down.connect(lambda sig="", **_: observed.enter(_phase_after(sig)), weak=False)
     guarded(observed, "connection errors", lambda: _note_connection_errors(observed))
     for name in ("task_revoked", "task_rejected", "task_unknown"):
         getattr(signals, name).connect(observed.move, weak=False)
+
+
+def _phase_after(sig: str) -> str:
+    # Process managers send SIGTERM, and then SIGKILL. SIGINT is a person's.
+    return verdict.DRAINING if sig == "SIGINT" else verdict.STOPPING
 
 
 def _note_connection_errors(observed: WorkerState) -> None:
@@ -97,7 +102,7 @@ def _add_steps(
             observed.come_up()
 
         def stop(self, _: Any) -> None:
-            observed.enter(verdict.STOPPING)
+            observed.end()
 
         terminate = stop
 
@@ -115,8 +120,10 @@ def _add_steps(
             guarded(observed, "queues", lambda: start_asking(parent))
 
         def stop(self, parent: Any) -> None:
-            is_running = parent.blueprint.state == bootsteps.RUN
-            observed.enter(verdict.DISCONNECTED if is_running else verdict.STOPPING)
+            if parent.blueprint.state == bootsteps.RUN:
+                observed.enter(verdict.DISCONNECTED)
+            else:
+                observed.end()
 
         terminate = stop
 

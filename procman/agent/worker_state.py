@@ -110,16 +110,26 @@ class WorkerState:
 
     @property
     def is_stopping(self) -> bool:
-        """Whether the program is stopping."""
-        return self.phase == verdict.STOPPING
+        """Whether the program is stopping, in whatever time."""
+        return self.phase in (verdict.DRAINING, verdict.STOPPING)
 
     def enter(self, phase: str) -> None:
-        """Note a change of phase; stopping is final. Also called from signal handlers."""
-        if self.phase not in (phase, verdict.STOPPING) and self.is_own_process():
+        """Note a change of phase; stopping is final, and only that follows draining. Called from signal handlers too.
+
+        A program that is stopping is killed after its stop timeout; one that is draining has any time.
+        """
+        if self.phase == phase or (self.is_stopping and phase != verdict.STOPPING):
+            return
+        if self.phase != verdict.STOPPING and self.is_own_process():
             # Time first: a reader in between sees the old phase as too young, not the new phase as too old.
             self.phase_since = monotonic()
             self.phase = phase
             self.on_change()
+
+    def end(self) -> None:
+        """Note that the program ends, whether or not that was requested."""
+        if not self.is_stopping:
+            self.enter(verdict.STOPPING)
 
     def come_up(self) -> None:
         """Note that the program has started and tries to work."""
@@ -250,7 +260,7 @@ class WorkerState:
         return time() - max(0.0, now - self.tick_due)
 
     def _measured(self) -> Measured:
-        if self.phase not in (verdict.CONSUMING, verdict.DISCONNECTED, verdict.STOPPING):
+        if self.phase not in verdict.WITH_TASKS:
             return Measured()
         try:
             measured = self.measure()

@@ -127,7 +127,8 @@ def test_reserved_messages_run_elsewhere_at_once_and_the_running_task_runs_once(
     for number in RESERVED:
         second.wait_for(f"ended {number}")
     second.wait_for("hold[later]")
-    wait_until(lambda: trial.heartbeat()["phase"] == "stopping", lambda: "the phase stopping")
+    phase = "stopping" if how == "TERM" else "draining"
+    wait_until(lambda: trial.heartbeat()["phase"] == phase, lambda: f"the phase {phase}")
     wait_until(lambda: trial.heartbeat()["reserved"] == 0, lambda: "no reserved message")
     assert trial.heartbeat()["busy"] == 1
     before = trial.heartbeat()["loop"]
