@@ -22,7 +22,7 @@ HANDED_BACK, CUT = "handed-back", "cut"
 MOST_TASKS = 20
 """As many tasks of an event are read."""
 PATIENCE = 1.0
-"""How long after the handback is due the main thread may begin it."""
+"""How long after the handback is due the main thread may begin it, at most a quarter of the time that is left then."""
 LEAST_SECONDS = 1.0
 WAIT_SECONDS = 15.0
 
@@ -58,7 +58,7 @@ class Handback:
     # When ------------------------------------------------------------------------------------------------------------
 
     def seconds_left(self) -> Optional[float]:
-        """Return in how many seconds it is due; None if no stop has begun, or if it never is."""
+        """Return in how many seconds it is due; None if no SIGKILL will end a stop, or if it never is."""
         if self.delay is None or self._observed.phase != verdict.STOPPING:
             return None
         return self.delay - (monotonic() - self._observed.phase_since)
@@ -72,7 +72,11 @@ class Handback:
         """Return in how many seconds `look` may have something to do, at most."""
         left = None if self.has_begun else self.seconds_left()
         # A stop that begins wakes the writer thread.
-        return 1e7 if left is None else max(0.1, left + PATIENCE)
+        return 1e7 if left is None else max(0.1, left + self._patience)
+
+    @property
+    def _patience(self) -> float:
+        return min(PATIENCE, self._settings.handback_seconds / 4)
 
     def look(self) -> None:
         """Hand back from outside if that is overdue and the main thread has not begun; the writer thread calls it."""
@@ -80,7 +84,7 @@ class Handback:
             # An install may have raised the stop timeout since the start.
             self._is_current, self.delay = True, handback_delay(self._settings)
         left = self.seconds_left()
-        if left is not None and left <= -PATIENCE and handback_broker.is_known(self._worker):
+        if left is not None and left <= -self._patience and handback_broker.is_known(self._worker):
             self._do_once(self._from_outside)
 
     def from_main_thread(self, worker: Any) -> None:

@@ -18,6 +18,7 @@ from typing import Any, Dict, List
 PACKAGE = "procman_agent"
 ANSWER_SECONDS = 3
 """How long Redis may take to connect and to answer."""
+LATER = "; Redis returns the rest after its visibility timeout"
 
 
 def close_inherited(kept: int) -> None:
@@ -36,11 +37,11 @@ def read_order(descriptor: int) -> Dict[str, Any]:
         return dict(json.loads(file.read().decode("ascii")))
 
 
-def end_in_time(seconds: float, report: Any) -> None:
+def end_in_time(seconds: float, fail: Any) -> None:
     """Exit after `seconds`; no other signal ends this script before."""
 
     def time_is_up(*_: Any) -> None:
-        report("cannot hand back its messages within %.0f s: the broker or this host is too slow" % seconds)
+        fail("within %.0f s: the broker or this host is too slow" % seconds)
         os._exit(1)
 
     signal.signal(signal.SIGALRM, time_is_up)
@@ -87,8 +88,20 @@ def main(descriptor: int) -> int:
     def report(message: str) -> None:
         settings_module.report(settings.program, message)
 
-    end_in_time(order["seconds"], report)
     broker_record, own_events = beside("broker_record"), beside("own_events")
+
+    def record_events(when: str = "") -> None:
+        for event in order["events"]:
+            event["reason"] += when
+            report(event["reason"])
+            own_events.record(settings, report, **event)
+
+    def fail(why: str) -> None:
+        report("cannot hand back its messages " + why)
+        # The tasks have ended with the worker, whatever becomes of their messages.
+        record_events(LATER if order["tags"] else "")
+
+    end_in_time(order["seconds"], fail)
     record = broker_record.read_record(os.path.join(settings.run_directory, broker_record.BROKER_FILE))
     try:
         if record is None:
@@ -96,11 +109,11 @@ def main(descriptor: int) -> int:
         restore(record, order["tags"], order["acknowledged"])
     except Exception as error:
         # Its text may contain the broker's URL.
-        report("cannot hand back its messages (%s)" % type(error).__name__)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        fail("(%s)" % type(error).__name__)
         return 1
-    for event in order["events"]:
-        report(event["reason"])
-        own_events.record(settings, report, **event)
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    record_events()
     return 0
 
 

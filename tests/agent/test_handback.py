@@ -296,6 +296,26 @@ def test_ended_tasks_are_recorded_if_their_messages_cannot_be_returned(
     assert ("handback" in observed.missing) == bool(tasks)
 
 
+@pytest.mark.parametrize(("stop", "handback", "patience"), [(600.0, 10.0, 1.0), (2.0, 1.0, 0.25)], ids=str)
+def test_main_thread_may_delay_it_by_a_part_of_the_time_that_is_left(
+    stop: float, handback: float, patience: float
+) -> None:
+    settings = HealthSettings("celery", "worker", ".", stop_timeout_seconds=stop, handback_seconds=handback)
+    observed = WorkerState(settings)
+    found = Handback(settings, observed, TaskRecorder(settings, 0.0), print)
+    found.follow(SimpleNamespace(_conninfo=SimpleNamespace(transport=SimpleNamespace(driver_type="amqp"))))
+    begun: list[None] = []
+    found._from_outside = lambda: begun.append(None)  # type: ignore[method-assign]
+    observed.enter(verdict.STOPPING)
+    observed.phase_since -= stop - handback
+    found.look()
+    assert found.next_look() == pytest.approx(patience, abs=0.1)
+    assert not begun
+    observed.phase_since -= patience
+    found.look()
+    assert begun
+
+
 def test_an_event_names_no_more_tasks_than_are_read() -> None:
     class Request:
         id, name = "an-id", "mysite.work"
