@@ -208,7 +208,7 @@ class Handback:
         return {
             "program": self._settings.program,
             "run_directory": os.path.realpath(self._settings.run_directory),
-            "seconds": max(LEAST_SECONDS, left - LEAST_SECONDS),
+            "until": monotonic() + max(LEAST_SECONDS, left - LEAST_SECONDS),
             "tags": [tag for tag in handback_broker.held_tags(channel) if tag not in acknowledged],
             "acknowledged": acknowledged,
             "events": list(events),

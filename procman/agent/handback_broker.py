@@ -105,7 +105,7 @@ def run_script(order: Mapping[str, Any]) -> bool:
         pid = _start(arguments)
     finally:
         os.close(descriptor)
-    deadline = monotonic() + order["seconds"] + END_SECONDS
+    deadline = order["until"] + END_SECONDS
     while monotonic() < deadline:
         try:
             ended, status = _waitpid(pid, os.WNOHANG)

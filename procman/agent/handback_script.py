@@ -2,8 +2,8 @@
 
     VIRTUALENV/bin/python handback_script.py DESCRIPTOR
 
-The order is JSON that can be read from the descriptor: the delivery tags, the events to record once they are restored,
-and how many seconds that may take. The broker is that of the record which the worker has left in its run directory.
+The order is JSON that can be read from the descriptor: the delivery tags, the events to record, and until when that may
+take by the monotonic clock. The broker is that of the record which the worker has left in its run directory.
 Neither the app nor Celery is imported. The exit status is 0 if every message was restored.
 """
 
@@ -13,11 +13,14 @@ import os
 import signal
 import sys
 import types
+from time import monotonic
 from typing import Any, Dict, List
 
 PACKAGE = "procman_agent"
 ANSWER_SECONDS = 3
 """How long Redis may take to connect and to answer."""
+LEAST_SECONDS = 0.5
+"""How long it has at least."""
 LATER = "; Redis returns the rest after its visibility timeout"
 
 
@@ -37,8 +40,9 @@ def read_order(descriptor: int) -> Dict[str, Any]:
         return dict(json.loads(file.read().decode("ascii")))
 
 
-def end_in_time(seconds: float, fail: Any) -> None:
-    """Exit after `seconds`; no other signal ends this script before."""
+def end_at(moment: float, fail: Any) -> None:
+    """Exit at `moment` of the monotonic clock; no other signal ends this script before."""
+    seconds = max(LEAST_SECONDS, moment - monotonic())
 
     def time_is_up(*_: Any) -> None:
         fail("within %.0f s: the broker or this host is too slow" % seconds)
@@ -88,20 +92,15 @@ def main(descriptor: int) -> int:
     def report(message: str) -> None:
         settings_module.report(settings.program, message)
 
-    broker_record, own_events = beside("broker_record"), beside("own_events")
-
-    def record_events(when: str = "") -> None:
-        for event in order["events"]:
-            event["reason"] += when
-            report(event["reason"])
-            own_events.record(settings, report, **event)
-
     def fail(why: str) -> None:
-        report("cannot hand back its messages " + why)
-        # The tasks have ended with the worker, whatever becomes of their messages.
-        record_events(LATER if order["tags"] else "")
+        report("cannot hand back its messages " + why + LATER)
 
-    end_in_time(order["seconds"], fail)
+    end_at(order["until"], fail)
+    broker_record, own_events = beside("broker_record"), beside("own_events")
+    # The tasks have ended with the worker, whatever becomes of their messages.
+    for event in order["events"]:
+        report(event["reason"])
+        own_events.record(settings, report, **event)
     record = broker_record.read_record(os.path.join(settings.run_directory, broker_record.BROKER_FILE))
     try:
         if record is None:
@@ -109,11 +108,8 @@ def main(descriptor: int) -> int:
         restore(record, order["tags"], order["acknowledged"])
     except Exception as error:
         # Its text may contain the broker's URL.
-        signal.setitimer(signal.ITIMER_REAL, 0)
         fail("(%s)" % type(error).__name__)
         return 1
-    signal.setitimer(signal.ITIMER_REAL, 0)
-    record_events()
     return 0
 
 

@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ def carry_out(installation: Installation, **more: Any) -> tuple[int, list[dict[s
     order = {
         "program": "celery",
         "run_directory": str(installation.run_directory),
-        "seconds": 1,
+        "until": time.monotonic() + 1,
         "tags": ["a-tag"],
         "acknowledged": [],
         "events": [EVENT],
@@ -46,7 +47,7 @@ def carry_out(installation: Installation, **more: Any) -> tuple[int, list[dict[s
         done = subprocess.run(words, pass_fds=[reading], capture_output=True, timeout=60, check=False)
     finally:
         os.close(reading)
-    assert b"cannot hand back its messages" in done.stderr + done.stdout
+    assert b"Redis returns the rest after its visibility timeout" in done.stderr + done.stdout
     path = installation.run_directory / own_events.FILE
     return done.returncode, [json.loads(line) for line in path.read_text().splitlines()]
 
@@ -63,5 +64,4 @@ def test_tasks_that_have_ended_are_recorded_although_redis_does_not_answer(
             (installation.run_directory / BROKER_FILE).write_text(json.dumps(record))
         status, [event] = carry_out(installation)
     assert status == 1
-    assert (event["what"], event["task_ids"]) == ("handed-back", ["an-id"])
-    assert event["reason"] == "ended 1 task; Redis returns the rest after its visibility timeout"
+    assert event.items() >= EVENT.items()
