@@ -41,8 +41,8 @@ def restart(
 
     Workers come before beat. Without names, programs that were stopped on purpose are left alone (R11). `before` is
     called with the programs, and raises ProcmanError to prevent the restart. Yields each program, with why it did not
-    become healthy within `options.wait_seconds` of its start, and with the tasks it did not finish; after such a failure no further program is restarted. An
-    interruption raises KeyboardInterrupt with a hint for the user.
+    become healthy within `options.wait_seconds` of its start, and with the tasks that it did not finish before; after
+    such a failure no further program is restarted. An interruption raises KeyboardInterrupt with a hint for the user.
     """
     installed.require_whole()
     manifest = installed.manifest

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from procman.agent import task_record
 from procman.agent.task_record import RunningTask, TaskRecord
 from procman.backends import controller_of
 from procman.errors import ProcmanError
@@ -19,7 +18,7 @@ from procman.monitoring.ends import is_of, reports_of
 from procman.monitoring.lost_in_pools import lost_in_pools
 from procman.monitoring.lost_task import LostTask
 from procman.monitoring.program_view import Moment, now, owners
-from procman.monitoring.running_tasks import CLOCK_SECONDS, task_records
+from procman.monitoring.running_tasks import CLOCK_SECONDS, record_problems, task_records
 from procman.monitoring.task_outcome import fate_of
 from procman.program_names import resolve
 
@@ -65,7 +64,7 @@ def lost_tasks(installed: Installed, names: Sequence[str], since: float) -> Lost
     """Return the tasks that were interrupted since then in the programs that `names` select; without names, in all."""
     manifest, moment = installed.manifest, now()
     programs = [each for each in resolve(manifest.project, manifest.programs, names) if is_recorded(each)]
-    problems = [problem for program in programs for problem in _unreadable(manifest, program)]
+    problems = [f"{each.name}: {problem}" for each in programs for problem in record_problems(manifest, each)[:1]]
     records = {program.name: dead_records(manifest, program) for program in programs}
     concerned = [program for program in programs if records[program.name]]
     ends: dict[str, Sequence[End]] = {}
@@ -86,16 +85,6 @@ def lost_tasks(installed: Installed, names: Sequence[str], since: float) -> Lost
 def is_recorded(program: InstalledProgram) -> bool:
     """Return whether `program` keeps a record of its running tasks."""
     return program.launcher and program.kind is Kind.WORKER
-
-
-def _unreadable(manifest: Manifest, program: InstalledProgram) -> Iterator[str]:
-    directory = manifest.directories.run(program.name)
-    try:
-        (directory / task_record.FILE).stat()
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        yield f"{program.name}: cannot read {directory}: {error.strerror}"
 
 
 def _ends(

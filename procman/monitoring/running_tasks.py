@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from procman.agent import task_record
@@ -20,14 +21,25 @@ def task_records(manifest: Manifest, program: InstalledProgram) -> tuple[TaskRec
 
     Of earlier processes only those are kept that ended while tasks were running. A file that is no record is left out.
     """
+    return tuple(record for record in _read_all(manifest, program) if isinstance(record, TaskRecord))
+
+
+def record_problems(manifest: Manifest, program: InstalledProgram) -> tuple[str, ...]:
+    """Return why records of tasks of `program` are left out."""
+    return tuple(problem for problem in _read_all(manifest, program) if isinstance(problem, str))
+
+
+def _read_all(manifest: Manifest, program: InstalledProgram) -> Iterator[TaskRecord | str | None]:
     directory = manifest.directories.run(program.name)
-    found = (_read(directory / name, owners(program.user)) for name in task_record.FILES)
-    return tuple(record for record in found if record is not None)
+    return (_read(directory / name, owners(program.user)) for name in task_record.FILES)
 
 
-def _read(path: Path, owner_ids: frozenset[int]) -> TaskRecord | None:
+def _read(path: Path, owner_ids: frozenset[int]) -> TaskRecord | str | None:
+    """Return a record, why it cannot be used, or None if there is none."""
     try:
         content = read_untrusted(path, owner_ids, task_record.SIZE)
         return None if content is None else task_record.read(content)
-    except (UntrustedFile, ValueError):
-        return None
+    except UntrustedFile as error:
+        return str(error)
+    except ValueError as error:
+        return f"{path} cannot be used: {error}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import pytest
 
@@ -19,6 +20,16 @@ def test_each_task_is_shown_with_what_becomes_of_it() -> None:
         "mill-crop: did not finish: mill.crop [0b5b1c5e-7c43-4f4e-9d8e-0d3f4f0c8a51], handed back",
         r"mill-crop: did not finish: mill.crop [7f7f\x1b[2J], redelivered by RabbitMQ",
     ]
+
+
+def test_example_of_the_page_is_this_output(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a narrow terminal."""
+    monkeypatch.setattr("procman.output.unfinished.width_of", lambda _: 72)
+    crop = BACK._replace(id="f29be3d2-0a24-4285-b87f-d6dc50673fe0")
+    mail = UnfinishedTask("mill-mail", "d74b9ea9-919a-4488-9e71-3f3cfc870e4c", "mill.mail", Fate(Outcome.GONE))
+    lines = [line for task in (crop, mail) for line in (f"{task.program}: stopped", *unfinished_lines([task]))]
+    shown = "\n".join(["```", "$ procman stop", *lines, "```\n"])
+    assert shown in (Path(__file__).parents[2] / "docs/stopping.md").read_text(encoding="utf-8")
 
 
 def test_more_tasks_than_a_screen_are_counted() -> None:
