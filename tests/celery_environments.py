@@ -114,6 +114,14 @@ CELERY_4_4_REDIS = CelerySpec(
     suffix="-redis",
 )
 """For Redis as the broker."""
+CELERY_5_1_REDIS = CelerySpec(
+    version=CELERY_5_1.version,
+    pythons=CELERY_5_1.pythons,
+    requirements=(*CELERY_5_1.requirements, "redis==6.4.0", "packaging==26.3"),
+    before=CELERY_5_1.before,
+    suffix="-redis",
+)
+"""For Redis as the broker."""
 COMPANIONS = ("daphne==4.2.3", "gunicorn==27.0.1", "huey==3.5.4", "pyuwsgi==2.0.30.post1")
 CELERY_COMPANIONS = CelerySpec(
     version="5.7.0",

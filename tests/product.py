@@ -62,6 +62,8 @@ class Product:
             "SUDO_UID": str(DEMO.stat().st_uid),
         }
         self.configuration = self.directory / "procman.toml"
+        self.prefix: tuple[str, ...] = ()
+        """Words before each command of procman, which runs it elsewhere."""
         self.checks_before_installs = False
         """Off by default: `procman check` takes some seconds and has its own tests."""
 
@@ -99,7 +101,7 @@ mode = "embedded"
         if arguments[0] == "install" and not self.checks_before_installs:
             arguments = (*arguments, "--no-check")
         done = subprocess.run(
-            [sys.executable, "-m", "procman", "--config", str(self.configuration), *arguments],
+            [*self.prefix, sys.executable, "-m", "procman", "--config", str(self.configuration), *arguments],
             env=self.environment,
             cwd=self.directory,
             capture_output=True,

@@ -5,10 +5,13 @@ It knows nothing of procman, and procman nothing of its files.
 
 import json
 import os
+import threading
 import time
+import uuid
 from pathlib import Path
 
 from celery import Celery, signals
+from celery.backends.base import Backend
 from kombu import Queue
 
 DATA = Path(os.environ["TRIAL_DATA"])
@@ -25,6 +28,7 @@ app.conf.update(
     task_acks_late=bool(os.environ.get("TRIAL_LATE")),
     task_ignore_result=not os.environ.get("TRIAL_RESULTS"),
     task_reject_on_worker_lost=bool(os.environ.get("TRIAL_REJECT")),
+    task_retry_on_worker_lost=bool(os.environ.get("TRIAL_RETRY")),
     result_backend=os.environ.get("TRIAL_RESULTS") or None,
     broker_transport_options={"visibility_timeout": float(os.environ["TRIAL_VISIBILITY"])}
     if os.environ.get("TRIAL_VISIBILITY")
@@ -88,12 +92,43 @@ def limited(self):
     run(self.request.id, 0)
 
 
-@app.task(name="trials.work", bind=True)
+# Of the task that is running in this thread.
+current = threading.local()
+
+
+def note_work(what):
+    """Note how far this run of `trials.work` has come, which is all that the verdict on kills knows of it."""
+    append(DATA / "work", " ".join((what, current.task_id, current.run)))
+
+
+@app.task(name="trials.work", bind=True, default_retry_delay=0.5)
 def work(self, seconds):
-    """Note the begin and the end of a run, which is all that the verdict on kills knows of it."""
-    append(DATA / "work", "began " + self.request.id)
+    """Note the begin and the end of a run."""
+    note_work("began")
     time.sleep(seconds)
-    append(DATA / "work", "ended " + self.request.id)
+    note_work("ended")
+
+
+@signals.task_prerun.connect
+def note_begin(task_id, sender, **_):
+    """Note that Celery is about to call the task."""
+    if sender.name == "trials.work":
+        current.task_id, current.run = task_id, uuid.uuid4().hex
+        note_work("begins")
+
+
+def noting_report(report):
+    """Note that Celery begins to report the end of a task, in `report`."""
+
+    def noted(self, task_id, *arguments, **more):
+        if getattr(current, "task_id", None) == task_id:
+            note_work("reported")
+        return report(self, task_id, *arguments, **more)
+
+    return noted
+
+
+Backend.mark_as_done = noting_report(Backend.mark_as_done)
 
 
 @signals.task_received.connect

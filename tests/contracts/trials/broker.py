@@ -37,10 +37,12 @@ def count(queues):
 def restore(urls):
     """Put back what Redis has kept unacknowledged beyond the visibility timeout, as a worker that connects does.
 
-    A worker that runs already looks only every 100 seconds (kombu 4.6 to 5.7).
+    A worker that runs already looks only every 100 seconds (kombu 4.6 to 5.7). One that was killed while it did has left
+    its lock, which keeps all others from it for five minutes.
     """
     for url in urls:
         with app.connection_for_read(url) as connection:
+            connection.default_channel.client.delete("unacked_mutex")
             connection.default_channel.qos.restore_visible(num=None)
 
 

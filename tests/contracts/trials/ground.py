@@ -89,6 +89,17 @@ class Store:
         """Tell the tasks that wait for it to end."""
         (self.data / "told").touch()
 
+    def work(self) -> list[str]:
+        """Return what the tasks `trials.work` noted, and the test with `note_work`, in that order."""
+        path = self.data / "work"
+        return path.read_text().splitlines() if path.exists() else []
+
+    def note_work(self, line: str) -> None:
+        """Append a line, whole like those of the tasks."""
+        self.data.mkdir(parents=True, exist_ok=True)
+        with (self.data / "work").open("a") as file:
+            file.write(f"{line}\n")
+
     def _lines(self, name: str) -> Iterator[dict[str, Any]]:
         path = self.data / name
         return map(json.loads, path.read_text().splitlines() if path.exists() else ())
@@ -222,11 +233,19 @@ class Ends:
 
 
 @contextmanager
-def ground(environment: CeleryEnvironment) -> Iterator[Ground]:
-    """Provide a project with both brokers, and end everything at the end."""
+def brokers() -> Iterator[tuple[RabbitMQ, Redis]]:
+    """Run both brokers. Raises HostError if this machine cannot."""
     with ExitStack() as undo:
         redis = undo.enter_context(running_redis(Path(undo.enter_context(tempfile.TemporaryDirectory()))))
-        rabbitmq = undo.enter_context(running_rabbitmq())
+        yield undo.enter_context(running_rabbitmq()), redis
+
+
+@contextmanager
+def ground(environment: CeleryEnvironment) -> Iterator[Ground]:
+    """Provide a project with both brokers, and end everything at the end."""
+    with brokers() as (rabbitmq, redis):
         made = Ground(environment, rabbitmq, redis)
-        undo.callback(made.product.close)
-        yield made
+        try:
+            yield made
+        finally:
+            made.product.close()
