@@ -71,7 +71,7 @@ def main() -> None:
     ):
         words = [str(found.python), "-c", MEASURE, str(given.pairs), str(given.tasks)]
         done = subprocess.run(words, env=environment, stdout=subprocess.PIPE, text=True, check=True)
-    print_ratios([json.loads(line) for line in done.stdout.splitlines()], given.tasks)
+    print_ratios([[json.loads(line) for line in done.stdout.splitlines()]], given.tasks)
 
 
 @contextmanager

@@ -1,28 +1,33 @@
 """Compare tasks per second with the launcher and without: python -m benchmarks.throughput.
 
-As root, in a booted Debian of its own with RabbitMQ (tests/host). Two workers with one pool process each keep running,
-each with a queue of its own: one started by the launcher, with the default intervals, and one as plain `celery`. In
-turn, each gets many tasks that do nothing, behind a task that waits until all are queued. The benchmark measures the
-time from the end of that task to the last one, and the CPU time of all threads of the worker and its pool process,
-which is more reliable on a busy machine. Both are measured inside the worker.
+As root, with a RabbitMQ of its own (tests/rabbitmq_server.py). Two workers with one pool process each run side by side,
+each with a queue of its own: one started by the launcher, with the default intervals and everything that the agent
+does, and one as plain `celery`. In turn, each gets many tasks that do nothing, behind a task that waits until all are
+queued. The benchmark measures the time from the end of that task to the last one, and the CPU time of all threads of
+the worker and its pool process, which is more reliable on a busy machine. Both are measured inside the worker.
+
+Two processes with the same code may differ in speed as long as they live, by the layout of their memory. So each round
+starts both workers again, and the interval is that of rounds and of pairs in them.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import random
-import shutil
 import statistics
-from collections.abc import Sequence
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from procman.agent import BESIDE_LAUNCHER, LAUNCHER, launcher
-from tests.host.catmaid import SECRET, VIRTUALENV, install_procman, install_project
-from tests.host.machine import Host
+from procman.agent import heartbeat_format, task_record
+from tests.agent.launching import Installation, install_launcher
+from tests.celery_environments import CELERY_5_7, environment_of
+from tests.rabbitmq_server import running_rabbitmq
 
-PLACE = "/srv/bench"
-ENVIRONMENT = {"CELERY_BROKER_URL": f"amqp://catmaid:{SECRET}@localhost:5672//", "PYTHONPATH": PLACE}
 ROUNDS = 10_000
 """Rounds of the bootstrap."""
 
@@ -93,59 +98,83 @@ for number in range(pairs + 1):
 """
 
 
+Pair = Sequence[Sequence[float]]
+"""Seconds and CPU seconds with, and the same without."""
+
+
 def main() -> None:
     """Print the rates, and the ratios with their intervals."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--pairs", type=int, default=30)
-    parser.add_argument("--tasks", type=int, default=3000)
+    parser.add_argument("--rounds", type=int, default=12)
+    parser.add_argument("--pairs", type=int, default=20, help="in each round")
+    parser.add_argument("--tasks", type=int, default=500)
     given = parser.parse_args()
-    with Host() as host:
-        install_procman(host)
-        install_project(host)
-        _start_workers(host)
-        words = [f"{VIRTUALENV}/bin/python", "-c", MEASURE, str(given.pairs), str(given.tasks)]
-        done = host.run(words, "www-data", environment=ENVIRONMENT, timeout=3600)
-    print_ratios([json.loads(line) for line in done.stdout.splitlines()], given.tasks)
+    found = environment_of(CELERY_5_7)
+    assert found
+    with running_rabbitmq() as broker:
+        rounds = [_round(found.python, broker.url, given, number) for number in range(given.rounds)]
+    print_ratios(rounds, given.tasks)
 
 
-def print_ratios(pairs: Sequence[Sequence[Sequence[float]]], tasks: int) -> None:
-    """Print the rates, and the ratios of pairs, each of seconds and of CPU seconds with and without."""
+def _round(python: Path, url: str, given: argparse.Namespace, number: int) -> Sequence[Pair]:
+    with tempfile.TemporaryDirectory() as directory, ExitStack() as workers:
+        installation = install_launcher(Path(directory) / "bench", python)
+        (installation.project / "gates").mkdir()
+        (installation.project / "tiny.py").write_text(APP)
+        shared = {"CELERY_BROKER_URL": url, "PYTHONPATH": str(installation.project)}
+        for queue in ("with", "without") if number % 2 else ("without", "with"):
+            workers.enter_context(_worker(installation, queue, shared))
+        words = [str(python), "-c", MEASURE, str(given.pairs), str(given.tasks)]
+        done = subprocess.run(words, env={**os.environ, **shared}, stdout=subprocess.PIPE, text=True, check=True)
+        _check_the_agent(installation)
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+@contextmanager
+def _worker(installation: Installation, queue: str, shared: Mapping[str, str]) -> Iterator[None]:
+    """Run a worker of the queue `with` under the launcher, one of another queue without it."""
+    words = ["-A", "tiny", "worker", "-c", "1", "-l", "warning", "-Q", queue, "-n", f"bench-{queue}@%h"]
+    plain = [str(installation.python), "-m", "celery", *words]
+    command = installation.words(*words) if queue == "with" else plain
+    environment = installation.environment("worker", **shared) if queue == "with" else {**os.environ, **shared}
+    with subprocess.Popen(command, cwd=installation.project, env=environment, stdout=subprocess.DEVNULL) as worker:
+        try:
+            yield
+        finally:
+            worker.terminate()
+
+
+def _check_the_agent(installation: Installation) -> None:
+    """Check that the launched worker has done all that is measured."""
+    record = (installation.run_directory / task_record.FILE).read_bytes()
+    *_, state = task_record.MARK.unpack_from(record, task_record.mark_offset(0))
+    assert state == task_record.ENDED, "its pool process has not marked the end of its last task"
+    heartbeat = heartbeat_format.read((installation.run_directory / heartbeat_format.FILE).read_text())
+    assert not heartbeat["missing"], heartbeat["missing"]
+
+
+def print_ratios(rounds: Sequence[Sequence[Pair]], tasks: int) -> None:
+    """Print the rates, and the ratios of the pairs."""
+    pairs = [pair for each in rounds for pair in each]
     ours, plain = (statistics.median(pair[which][0] for pair in pairs) for which in (0, 1))
     print(f"with {tasks / ours:.0f} tasks/s, without {tasks / plain:.0f} tasks/s, {len(pairs)} pairs")
     for figure, name in enumerate(("time", "CPU time")):
-        ratio, low, high = interval([ours[figure] / plain[figure] for ours, plain in pairs])
+        ratios = [[ours[figure] / plain[figure] for ours, plain in each] for each in rounds]
+        ratio, low, high = interval(ratios)
         print(f"{name} with / {name} without: {ratio:.3f}, 95 % interval {low:.3f} to {high:.3f}")
 
 
-def interval(ratios: Sequence[float]) -> tuple[float, float, float]:
-    """Return the median of `ratios` and its 95 % interval, by bootstrap."""
+def interval(rounds: Sequence[Sequence[float]]) -> tuple[float, float, float]:
+    """Return the median of the ratios of all `rounds` and its 95 % interval, by bootstrap of rounds and of ratios."""
     chance = random.Random(1)
-    medians = sorted(statistics.median(chance.choices(ratios, k=len(ratios))) for _ in range(ROUNDS))
-    return statistics.median(ratios), medians[ROUNDS * 25 // 1000], medians[ROUNDS * 975 // 1000]
 
+    def drawn() -> float:
+        found = (chance.choices(each, k=len(each)) for each in chance.choices(rounds, k=len(rounds)))
+        return statistics.median(ratio for each in found for ratio in each)
 
-def _start_workers(host: Host) -> None:
-    directories = "gates run launcher"
-    host.run(f"install -d -o www-data {PLACE} {' '.join(f'{PLACE}/{name}' for name in directories.split())}")
-    host.write(f"{PLACE}/tiny.py", APP)
-    for name in (*BESIDE_LAUNCHER, LAUNCHER):
-        shutil.copy(Path(launcher.__file__).with_name(name), host.path(f"{PLACE}/launcher"))
-    arguments = ["-A", "tiny", "worker", "-c", "1", "-l", "warning"]
-    launched = {
-        "PROCMAN_PROGRAM": "bench",
-        "PROCMAN_KIND": "worker",
-        "PROCMAN_DIRECTORY": PLACE,
-        "PROCMAN_RUN_DIRECTORY": f"{PLACE}/run",
-    }
-    python = f"{VIRTUALENV}/bin/python"
-    _start(host, "with", launched, [python, f"{PLACE}/launcher/{LAUNCHER}", *arguments, "-Q", "with", "-n", "with@%%h"])
-    plain = [f"{VIRTUALENV}/bin/celery", *arguments, "-Q", "without", "-n", "without@%%h"]
-    _start(host, "without", {}, plain)
-
-
-def _start(host: Host, unit: str, more: dict[str, str], words: list[str]) -> None:
-    settings = [f"--setenv={name}={value}" for name, value in {**ENVIRONMENT, **more}.items()]
-    host.run(["systemd-run", "--quiet", f"--unit={unit}", "--uid=www-data", *settings, *words])
+    medians = sorted(drawn() for _ in range(ROUNDS))
+    median = statistics.median(ratio for each in rounds for ratio in each)
+    return median, medians[ROUNDS * 25 // 1000], medians[ROUNDS * 975 // 1000]
 
 
 if __name__ == "__main__":

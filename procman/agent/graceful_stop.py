@@ -23,35 +23,39 @@ TURN_SECONDS = 0.1
 def follow(worker: Any, observed: WorkerState, handback: Any) -> None:
     """Return messages and drain when `worker` is stopped gracefully; `handback` ends a drain that takes too long."""
     loops: Any = importlib.import_module("celery.worker.loops")
-    requests = StopRequests(loops.state)
+    arrivals = Arrivals(worker)
+    requests = StopRequests(loops.state, arrivals.begin)
     requests.follow()
-    state = loops.state
-    arrivals = Arrivals(lambda: is_set(state.should_stop) or is_set(state.should_terminate))
     stop = GracefulStop(worker, observed, handback, arrivals)
 
-    def each_round() -> None:
-        consumer = worker.consumer
-        if consumer.hub is not None:
-            requests.wake(consumer.hub)
-            arrivals.watch(consumer.task_consumer)
+    loops.state = StateOfLoop(loops.state, stop.begin)
+    loops.asynloop = _waking(loops.asynloop, requests)
 
-    loops.state = StateOfLoop(state, each_round, stop.begin)
+
+def _waking(loop: Callable[..., Any], requests: StopRequests) -> Callable[..., Any]:
+    """Return Celery's event `loop`, which begins again for each connection, with `requests` that end its wait."""
+
+    def wake_and_loop(obj: Any, *arguments: Any, **more: Any) -> Any:
+        requests.wake(obj.hub)
+        return loop(obj, *arguments, **more)
+
+    return wake_and_loop
 
 
 class StateOfLoop:
     """What Celery's event loop sees of `celery.worker.state`; each of its rounds asks whether to stop."""
 
-    def __init__(self, state: Any, each_round: Callable[[], None], before_stop: Callable[[], None]) -> None:
-        self._state, self._each_round, self._before_stop = state, each_round, before_stop
+    def __init__(self, state: Any, before_stop: Callable[[], None]) -> None:
+        self._state, self._before_stop = state, before_stop
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._state, name)
 
     def maybe_shutdown(self) -> None:
         """Raise WorkerShutdown or WorkerTerminate if the worker is to stop."""
-        self._each_round()
         state = self._state
-        if is_set(state.should_stop) and not is_set(state.should_terminate):
+        # Each task takes this way several times; only a flag that is set needs more.
+        if state.should_stop is not None and is_set(state.should_stop) and not is_set(state.should_terminate):
             self._before_stop()
         state.maybe_shutdown()
 

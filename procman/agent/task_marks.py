@@ -20,12 +20,16 @@ ENDINGS = ("mark_as_done", "mark_as_failure", "mark_as_retry")
 class Mark:
     """The mark of one process or thread."""
 
-    __slots__ = ("begin", "current")
+    __slots__ = ("current", "has_ended", "place", "state")
 
-    def __init__(self, begin: int) -> None:
-        self.begin = begin
+    def __init__(self, number: int) -> None:
+        begin = task_record.mark_offset(number)
+        self.place, self.state = slice(begin, begin + task_record.MARK.size), begin + task_record.MARK_STATE
+        """Where it is in the file, and where its last field is."""
         self.current: Any = None
         """The id of the task in progress; tasks that it calls itself have none."""
+        self.has_ended = False
+        """Whether the code of that task has ended."""
 
 
 class TaskMarks:
@@ -47,48 +51,51 @@ class TaskMarks:
         """Give this pool process, which has begun no task, the mark of its `number` in the pool."""
         self._marks, self._has_threads, self._pid = {}, False, os.getpid()
         if 0 <= number < task_record.MARKS:
-            mark = self._marks[get_ident()] = Mark(task_record.mark_offset(number))
+            mark = self._marks[get_ident()] = Mark(number)
             self._write(mark, 0, 0.0)
 
-    def begin(self, task_id: Any = None, **_: Any) -> None:
-        """Mark that the code of a task begins; Celery's signal `task_prerun` calls it."""
+    # Each task takes this way, so it makes few calls.
+
+    def begin(self, task_id: Any) -> None:
+        """Mark that the code of a task begins."""
         try:
             mark = self._marks.get(get_ident()) or self._new_mark()
             if mark is not None and mark.current is None:
-                mark.current = task_id
+                mark.current, mark.has_ended = task_id, False
                 self._write(mark, task_record.digest(task_id), monotonic())
         except Exception:  # noqa: S110  # then the end of this task is unknown
             pass
 
-    def end(self, task_id: Any = None, **_: Any) -> None:
+    def end(self, task_id: Any) -> None:
         """Mark that the code of a task has ended."""
         try:
             mark = self._marks.get(get_ident())
-            if mark is not None and mark.current == task_id:
+            if mark is not None and mark.current == task_id and not mark.has_ended:
                 file = self._file()
                 if file is not None:
-                    file[mark.begin + task_record.MARK_STATE] = task_record.ENDED
+                    file[mark.state] = task_record.ENDED
+                mark.has_ended = True
         except Exception:  # noqa: S110
             pass
 
-    def leave(self, task_id: Any = None, **_: Any) -> None:
-        """Mark that a task has ended, whatever its backend did; `task_postrun` calls it."""
-        self.end(task_id)
+    def leave(self, task_id: Any) -> None:
+        """Mark that a task has ended, whatever its backend did."""
         mark = self._marks.get(get_ident())
         if mark is not None and mark.current == task_id:
+            if not mark.has_ended:
+                self.end(task_id)
             mark.current = None
 
     def _new_mark(self) -> Optional[Mark]:
         if not self._has_threads or not self._free:
             return None
-        mark = self._marks[get_ident()] = Mark(task_record.mark_offset(self._free.pop()))
+        mark = self._marks[get_ident()] = Mark(self._free.pop())
         return mark
 
     def _write(self, mark: Mark, digest: int, now: float) -> None:
         file = self._file()
         if file is not None:
-            content = task_record.MARK.pack(self._pid, digest, now, 0)
-            file[mark.begin : mark.begin + len(content)] = content
+            file[mark.place] = task_record.MARK.pack(self._pid, digest, now, 0)
 
 
 def follow(marks: TaskMarks, pool: Optional[str]) -> None:
@@ -104,10 +111,41 @@ def follow(marks: TaskMarks, pool: Optional[str]) -> None:
         marks.use_threads()
     else:
         return
-    signals.task_prerun.connect(marks.begin, weak=False)
-    signals.task_postrun.connect(marks.leave, weak=False)
+    trace: Any = importlib.import_module("celery.app.trace")
+    for signal in (signals.task_prerun, signals.task_postrun):
+        signal.connect(_receive, weak=False)
+    trace.send_prerun = _before(marks.begin, trace.send_prerun, signals.task_prerun)
+    trace.send_postrun = _after(marks.leave, trace.send_postrun, signals.task_postrun)
     for name in ENDINGS:
         setattr(base.Backend, name, _ending(getattr(base.Backend, name), marks))
+
+
+# As receivers of the signals, the two functions would cost a task five times as much: Celery looks for the receivers of
+# the task, and calls each with all that it knows.
+
+
+def _receive(**_: Any) -> None:
+    """Receive a signal, because Celery sends none that has no receiver."""
+
+
+def _before(act: Callable[[Any], None], send: Callable[..., Any], signal: Any) -> Callable[..., None]:
+    def act_and_send(task_id: Any = None, **more: Any) -> None:
+        act(task_id)
+        if len(signal.receivers) > 1:
+            send(task_id=task_id, **more)
+
+    return act_and_send
+
+
+def _after(act: Callable[[Any], None], send: Callable[..., Any], signal: Any) -> Callable[..., None]:
+    def send_and_act(task_id: Any = None, **more: Any) -> None:
+        try:
+            if len(signal.receivers) > 1:
+                send(task_id=task_id, **more)
+        finally:
+            act(task_id)
+
+    return send_and_act
 
 
 def _ending(method: Callable[..., Any], marks: TaskMarks) -> Callable[..., Any]:

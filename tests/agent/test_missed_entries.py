@@ -20,6 +20,7 @@ from tests.agent.conftest import Start
 from tests.agent.heartbeats import Followed, Site
 from tests.agent.launching import install_launcher
 from tests.celery_environments import CELERY_REDIS, CeleryEnvironment, environment_of
+from tests.redis_server import running_redis
 
 pytestmark = pytest.mark.celery
 
@@ -248,3 +249,117 @@ def test_crontab_beyond_the_deadline_is_reported_as_lost(tmp_path: Path, start: 
     assert _outcomes(found) == {"nightly": ("deadline", 1), "hourly": ("sent", 3), "minutely": ("sent", 6)}
     assert found["missed_lost"] == 1
     assert _sent(beat) == {"hourly", "minutely", "pace"}
+
+
+DJANGO = """
+import django
+from django.conf import settings
+
+settings.configure(
+    USE_TZ=True,
+    DATABASES={{"default": {{"ENGINE": "django.db.backends.sqlite3", "NAME": {database!r}}}}},
+    INSTALLED_APPS=["django.contrib.contenttypes", "django_celery_beat"],
+    MIGRATION_MODULES=dict.fromkeys(["contenttypes", "django_celery_beat"]),
+    DEFAULT_AUTO_FIELD="django.db.models.AutoField",
+)
+django.setup()
+app.conf.beat_schedule = {{}}
+"""
+FILL = """
+import mysite
+from datetime import datetime, timedelta, timezone
+from django.core.management import call_command
+from django_celery_beat.models import CrontabSchedule, IntervalSchedule, PeriodicTask
+
+call_command("migrate", run_syncdb=True, verbosity=0)
+now = datetime.now(timezone.utc)
+hour = timedelta(hours=1)
+hourly = IntervalSchedule.objects.create(every=1, period="hours")
+second = IntervalSchedule.objects.create(every=1, period="seconds")
+
+
+def daily(hours):
+    due = now - hours * hour
+    return CrontabSchedule.objects.create(minute=due.minute, hour=due.hour)
+
+
+def add(name, last_run, **more):
+    PeriodicTask.objects.create(name=name, task="mysite.touch", last_run_at=now - last_run * hour, **more)
+
+
+add("near", 25, crontab=daily(1))
+add("far", 30, crontab=daily(6))
+add("hourly", 8.5, interval=hourly)
+add("expired", 8.5, interval=hourly, expires=now - 4 * hour)
+add("disabled", 8.5, interval=hourly, enabled=False)
+add("once", 8.5, interval=hourly, one_off=True, total_run_count=1)
+add("later", 0.5, interval=hourly)
+add("pace", 0, interval=second)
+"""
+
+
+def _with_redis_packages(tmp_path: Path, start: Start, more: str) -> Down:
+    environment = environment_of(CELERY_REDIS)
+    assert environment is not None
+    return _down(tmp_path, environment, start, more)
+
+
+def test_schedule_in_the_database_of_django_is_reported_as_its_scheduler_sends_it(tmp_path: Path, start: Start) -> None:
+    down = _with_redis_packages(tmp_path, start, DJANGO.format(database=str(tmp_path / "db")))
+    down.broker.mkdir()
+    subprocess.run(
+        [str(down.site.installation.python), "-c", FILL],
+        cwd=down.site.installation.project,
+        env={"BROKER_DIRECTORY": str(down.broker), "PATH": "/usr/bin:/bin"},
+        check=True,
+        timeout=120,
+    )
+    down.stopped(8)
+    beat = down.start("-S", "django_celery_beat.schedulers:DatabaseScheduler")
+    found = _reported(beat)
+    assert _outcomes(found) == {
+        "near": ("sent", 1),
+        "far": ("left-out", 1),
+        "hourly": ("sent", 8),
+        "expired": ("expired", 4),
+    }
+    assert (found["missed_total"], found["missed_lost"]) == (4, 2)
+    assert _sent(beat) == {"near", "hourly", "pace"}
+
+
+REDBEAT = """
+app.conf.redbeat_redis_url = {url!r}
+app.conf.redbeat_lock_timeout = 10
+"""
+IN_REDIS = """
+from datetime import datetime, timedelta, timezone
+from celery.schedules import schedule
+from mysite import app
+from redbeat import RedBeatSchedulerEntry
+
+ago = datetime.now(timezone.utc) - timedelta(hours=3.5)
+for name in ("hourly", "created"):
+    entry = RedBeatSchedulerEntry(name, "mysite.touch", schedule(3600, app=app), app=app)
+    entry.last_run_at = ago
+    entry.save()
+    entry.reschedule(ago)
+"""
+"""One entry of `beat_schedule`, and one that is only in Redis."""
+
+
+def test_redbeat_sends_what_was_due_without_a_report(tmp_path: Path, start: Start) -> None:
+    with running_redis(tmp_path) as redis:
+        down = _with_redis_packages(tmp_path, start, REDBEAT.format(url=redis.url()))
+        down.broker.mkdir()
+        subprocess.run(
+            [str(down.site.installation.python), "-c", IN_REDIS],
+            cwd=down.site.installation.project,
+            env={"BROKER_DIRECTORY": str(down.broker), "PATH": "/usr/bin:/bin"},
+            check=True,
+            timeout=60,
+        )
+        down.stopped(3)
+        beat = down.start("-S", "redbeat.RedBeatScheduler")
+        assert _sent(beat) == {"created", "hourly", "pace"}
+        found = beat.wait_for(lambda found: found["tick"] is not None, "it has ticked")
+        assert (found["missed_at"], found["missing"], beat.events()) == (None, [], [])
