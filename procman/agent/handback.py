@@ -151,13 +151,16 @@ class Handback:
         if buffer is None:
             return  # one pipe for all: it is unknown what a process will take from it
         _clear_waiting(self._worker, billiard, buffer)
-        ended = handback_pool.kill(billiard, handback_pool.open_runs(billiard))
-        started, returned = [run.request for run in ended if run.job._accepted], 0
+        ended = handback_pool.kill(billiard, handback_pool.runs_to_end(billiard))
+        cut = [run.request for run in ended if run.request.acknowledged]
+        late = [run.request for run in ended if run.job._accepted and not run.request.acknowledged]
+        returned = 0
         try:
-            returned = self._return_all() - len(started)
+            returned = self._return_all() - len(late)
         finally:
             # They have been ended, whatever becomes of their messages.
-            self._record(Running(started, _running().early), returned)
+            self._record(Running(late, [each for each in _running().early if each not in cut]), returned)
+            self._record(Running([], cut), is_last=True)
 
     def _return_all(self) -> int:
         """Return every unacknowledged message, none of which runs here any more; return their number."""
@@ -230,7 +233,7 @@ class Handback:
             number = counted(returned, "message")
             yield from about(HANDED_BACK, f"returned {number} of tasks that had not started", [])
         if running.early:
-            fate = "ended with the worker" if is_last else "killed unless finished within the stop timeout"
+            fate = "ended with those" if is_last else "killed unless finished within the stop timeout"
             number = counted(len(running.early), "task")
             yield from about(CUT, f"{number} acknowledged at the start, {fate}", running.early)
 

@@ -56,10 +56,11 @@ def kill(billiard: Any, runs: List[Run]) -> List[Run]:
     for run in runs:
         # Celery would store a failure for a lost task that is still known here, and acknowledge its message.
         run.job.discard()
-        run.process._controlled_termination = True
+    for process in {run.process.pid: run.process for run in runs}.values():
+        process._controlled_termination = True
         # Otherwise billiard would replace it.
         billiard._processes -= 1
-        _send(run.process, signal.SIGKILL)
+        _send(process, signal.SIGKILL)
     deadline = monotonic() + END_SECONDS
     while not all(_has_ended(run.process.pid) for run in runs) and monotonic() < deadline:
         sleep(PAUSE_SECONDS)
@@ -68,10 +69,24 @@ def kill(billiard: Any, runs: List[Run]) -> List[Run]:
 
 def open_runs(billiard: Any) -> List[Run]:
     """Return the runs whose messages have not been acknowledged, of processes that have no other task to lose."""
-    processes = {process.pid: process for process in list(billiard._pool)}
-    runs = [run for run in (_run_of(job, processes) for job in list(billiard._cache.values())) if run]
+    runs = _runs(billiard)
     others = {run.process.pid for run in runs if run.request.acknowledged and not run.job.ready()}
     return [run for run in runs if run.is_open and run.process.pid not in others]
+
+
+def runs_to_end(billiard: Any) -> List[Run]:
+    """Return what has to end before every message is returned: the runs of each process that has an open one.
+
+    With `-O default` of Celery 4.4, tasks wait in the pipe of a process behind its running one.
+    """
+    runs = _runs(billiard)
+    doomed = {run.process.pid for run in runs if run.is_open}
+    return [run for run in runs if run.process.pid in doomed and not run.job.ready()]
+
+
+def _runs(billiard: Any) -> List[Run]:
+    processes = {process.pid: process for process in list(billiard._pool)}
+    return [run for run in (_run_of(job, processes) for job in list(billiard._cache.values())) if run]
 
 
 def _run_of(job: Any, processes: Dict[int, Any]) -> Any:

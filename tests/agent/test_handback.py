@@ -287,7 +287,7 @@ def test_ended_tasks_are_recorded_if_their_messages_cannot_be_returned(
     found, run, observed = handback_of(tmp_path, driver)
     monkeypatch.setitem(sys.modules, "celery.worker.state", SimpleNamespace(active_requests=SimpleNamespace(data=[])))
     monkeypatch.setitem(sys.modules, "celery.worker.request", SimpleNamespace())
-    monkeypatch.setattr(handback_pool, "open_runs", lambda _: [run])
+    monkeypatch.setattr(handback_pool, "runs_to_end", lambda _: [run])
     monkeypatch.setattr(handback_pool, "kill", lambda _, runs: runs)
     found.look()
     path = tmp_path / own_events.FILE
