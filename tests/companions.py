@@ -10,6 +10,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+import uuid
 from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -23,6 +24,9 @@ SERVERS = {"gunicorn": 8000, "uwsgi": 8001, "daphne-1": 8002, "daphne-2": 8003}
 
 LONGEST_SECONDS = 60.0
 
+MARK = "request-"
+"""How the file begins that a server writes when it works on a request of `requests`."""
+
 REFUSED = re.compile("Connection (refused|reset by peer)")
 
 VIEWS = """
@@ -34,6 +38,8 @@ from django.urls import path
 VERSION = Path(__file__).with_name("version").read_text()
 
 async def wait(request):
+    if "mark" in request.GET:
+        Path(os.environ["SHOP_DATA"], request.GET["mark"]).touch()
     await asyncio.sleep(float(request.GET.get("seconds", 0)))
     return HttpResponse(f"{VERSION} {os.getpid()}")
 
@@ -116,10 +122,10 @@ def free_ports() -> dict[str, int]:
             return dict(zip(SERVERS, ports, strict=True))
 
 
-def get(port: int, seconds: float = 0) -> str:
-    """Return what the server at `port` answers after `seconds`, or why it does not."""
+def get(port: int, query: str = "", longest: float = LONGEST_SECONDS) -> str:
+    """Return what the server at `port` answers, or why it does not within `longest` seconds."""
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/?seconds={seconds}", timeout=LONGEST_SECONDS) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/?{query}", timeout=longest) as answer:
             text: str = answer.read().decode()
             return text
     except (OSError, urllib.error.URLError) as error:
@@ -127,16 +133,23 @@ def get(port: int, seconds: float = 0) -> str:
 
 
 def version_at(port: int) -> str:
-    """Return the version of the code that answers at `port`."""
-    return get(port).partition(" ")[0]
+    """Return the version of the code that answers at `port` soon, or `no`."""
+    return get(port, longest=LONGEST_SECONDS / 6).partition(" ")[0]
 
 
 @contextmanager
-def requests(ports: Mapping[str, int], seconds: float) -> Iterator[dict[str, Future[str]]]:
-    """Send a request of `seconds` to each server, and yield the answers to come once all are at work on one."""
+def requests(ports: Mapping[str, int], seconds: float, data: Path) -> Iterator[dict[str, Future[str]]]:
+    """Send a request of `seconds` to each server, and yield the answers to come once all are at work on one.
+
+    `data`: the directory SHOP_DATA of the servers. A request that a server has not accepted yet is lost by a stop.
+    """
+    marks = {name: f"{MARK}{uuid.uuid4()}" for name in ports}
     with ThreadPoolExecutor(len(ports)) as pool:
-        answers = {name: pool.submit(get, port, seconds) for name, port in ports.items()}
-        time.sleep(min(1.0, seconds / 2))
+        answers = {
+            name: pool.submit(get, port, f"seconds={seconds}&mark={marks[name]}") for name, port in ports.items()
+        }
+        while not all((data / marks[name]).exists() or answers[name].done() for name in ports):
+            time.sleep(0.05)
         yield answers
 
 
@@ -164,6 +177,6 @@ def clients(ports: Collection[int]) -> Iterator[list[str]]:
 
 
 if __name__ == "__main__":
-    # companions.py SECONDS PORT...: prints the answer at each port.
-    with requests({port: int(port) for port in sys.argv[2:]}, float(sys.argv[1])) as found:
+    # companions.py SECONDS DATA PORT...: prints the answer at each port.
+    with requests({port: int(port) for port in sys.argv[3:]}, float(sys.argv[1]), Path(sys.argv[2])) as found:
         print(json.dumps({port: answer.result() for port, answer in found.items()}))

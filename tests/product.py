@@ -194,7 +194,7 @@ mode = "embedded"
         return [process for process in psutil.process_iter() if ours in _arguments(process)]
 
 
-def eventually(probe: Callable[[], bool], what: str, patience: float = PATIENCE_SECONDS) -> None:
+def eventually(probe: Callable[[], bool], what: str | Callable[[], str], patience: float = PATIENCE_SECONDS) -> None:
     """Wait until `probe` returns True; fail with `what` if that takes longer than `patience` seconds.
 
     The pauses grow with the duration of the probe, to leave the processor to the programs.
@@ -203,7 +203,7 @@ def eventually(probe: Callable[[], bool], what: str, patience: float = PATIENCE_
     asked = time.monotonic()
     while not probe():
         now = time.monotonic()
-        assert now < deadline, f"waited {patience:g} s: {what}"
+        assert now < deadline, f"waited {patience:g} s: {what if isinstance(what, str) else what()}"
         time.sleep(max(0.05, 2 * (now - asked)))
         asked = time.monotonic()
 

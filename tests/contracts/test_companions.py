@@ -8,6 +8,8 @@ import signal
 import subprocess
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import AbstractContextManager
 
 import psutil
 import pytest
@@ -18,6 +20,7 @@ from tests.companions import (
     clients,
     configuration,
     free_ports,
+    get,
     requests,
     version_at,
     write_project,
@@ -69,6 +72,23 @@ class Shop:
     def serves(self, version: str) -> bool:
         return all(version_at(port) == version for port in self.ports.values())
 
+    def wait_until_served(self, version: str) -> None:
+        """Wait until all servers serve the code of `version`; fail with the state and the log of each that does not."""
+        eventually(lambda: self.serves(version), lambda: "\n".join([f"all serve {version}", *self._others(version)]))
+
+    def _others(self, version: str) -> Iterator[str]:
+        states = self.product.status()
+        for server, port in self.ports.items():
+            if not (answer := get(port)).startswith(f"{version} "):
+                name = self.name(server)
+                log = self.product.procman("logs", name, "--lines", "40", check=False).stdout
+                yield f"{name}, port {port}: {answer}, {states[name]}, its log:\n{log}"
+
+    def requests(self, *servers: str) -> AbstractContextManager[dict[str, Future[str]]]:
+        """Send a request of 3 s to each of `servers`, all unless named, and wait until they work on it."""
+        ports = {server: self.ports[server] for server in servers or self.ports}
+        return requests(ports, 3, self.product.data)
+
     def send(self, *numbers: int) -> None:
         """Queue a task of 1.5 s for each of `numbers`, and wait until Huey runs the first two."""
         environment = {**os.environ, "SHOP_DATA": str(self.product.data), "PYTHONPATH": str(self.product.code)}
@@ -98,7 +118,7 @@ def shop() -> Iterator[Shop]:
     try:
         shop = Shop(product)
         product.procman("install")
-        eventually(lambda: shop.serves("one"), "all serve")
+        shop.wait_until_served("one")
         yield shop
     finally:
         product.close()
@@ -111,7 +131,7 @@ def test_reload_loses_no_request_and_no_task_and_runs_the_new_code(shop: Shop) -
         clients([ports["gunicorn"]]) as of_gunicorn,
         clients([ports["uwsgi"]]) as of_uwsgi,
         clients([ports[each] for each in daphnes]) as of_daphne,
-        requests(ports, 3) as running,
+        shop.requests() as running,
     ):
         shop.send(1, 2, 3)
         write_version(shop.product.code, "two")
@@ -122,7 +142,7 @@ def test_reload_loses_no_request_and_no_task_and_runs_the_new_code(shop: Shop) -
             assert restarted == f"{shop.name(each)}: restarted\n"
             # Its start_seconds are shorter here than the import of Django.
             eventually(lambda each=each: version_at(ports[each]) == "two", "it serves the new code")  # type: ignore[misc]
-        eventually(lambda: shop.serves("two"), "all serve the new code")
+        shop.wait_until_served("two")
     assert {name: answer.result().split()[0] for name, answer in running.items()} == dict.fromkeys(ports, "one")
     every = {"gunicorn": of_gunicorn, "uwsgi": of_uwsgi, "daphne": of_daphne}
     for name, answers in every.items():
@@ -139,7 +159,7 @@ def test_reload_loses_no_request_and_no_task_and_runs_the_new_code(shop: Shop) -
 
 
 def test_stop_loses_no_request_and_no_task(shop: Shop) -> None:
-    with requests(shop.ports, 3) as running:
+    with shop.requests() as running:
         shop.send(11, 12, 13)
         shop.product.procman("stop")
         assert all(answer.result().split()[0] != "no" for answer in running.values()), running
@@ -148,20 +168,24 @@ def test_stop_loses_no_request_and_no_task(shop: Shop) -> None:
     assert "ended" not in {event["what"] for event in shop.events()}, "none was killed at its stop timeout"
     shop.product.procman("start")
     eventually(lambda: 13 in shop.tasks("finished"), "the task that waited has run")
-    eventually(lambda: shop.serves((shop.product.code / "shop/version").read_text()), "all serve again")
+    shop.wait_until_served((shop.product.code / "shop/version").read_text())
 
 
 def test_killed_companion_is_restarted_and_leaves_nothing_behind(shop: Shop) -> None:
     before = shop.pids()
     assert all(before.values())
     old = {process.pid for process in shop.product.processes()}
-    for pid in before.values():
-        psutil.Process(pid).send_signal(signal.SIGKILL)
     version = (shop.product.code / "shop/version").read_text()
-    eventually(lambda: shop.serves(version), "all serve again")
+    with shop.requests("gunicorn", "uwsgi") as running:
+        for pid in before.values():
+            psutil.Process(pid).send_signal(signal.SIGKILL)
+        answers = {name: answer.result().split()[0] for name, answer in running.items()}
+    assert answers == dict.fromkeys(("gunicorn", "uwsgi"), version), "the workers finish their requests"
+    shop.wait_until_served(version)
     shop.send(21, 22)
     eventually(lambda: {21, 22} <= {*shop.tasks("finished")}, "tasks run again")
     after = shop.pids()
     assert not {*before.values()} & {*after.values()}
     eventually(lambda: not old & {process.pid for process in shop.product.processes()}, "no old process is left")
+    shop.wait_until_served(version)
     assert all(each["restarts"] for each in shop.product.status().values())

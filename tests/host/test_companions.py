@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import pytest
 
 from tests.celery_environments import COMPANIONS
-from tests.companions import SERVERS, configuration, write_project, write_version
+from tests.companions import MARK, SERVERS, configuration, write_project, write_version
 
 from .catmaid import PIP, REPOSITORY, Project
 from .machine import Host
@@ -67,18 +67,19 @@ class Shop(Project):
     @contextmanager
     def requests(self, seconds: float) -> Iterator[list[str]]:
         """Send a request to each server; after the body, the answers are in the list."""
-        words = [PYTHON, f"{CODE}/companions.py", str(seconds), *map(str, SERVERS.values())]
+        words = [PYTHON, f"{CODE}/companions.py", str(seconds), DATA, *map(str, SERVERS.values())]
         answers: list[str] = []
+        before = self.at_work()
         with subprocess.Popen(self.host.entering(words), stdout=subprocess.PIPE, text=True) as asking:
             if seconds:
-                self.host.wait_for(lambda: self.established() >= len(SERVERS), PATIENCE_SECONDS, "requests run")
+                self.host.wait_for(lambda: self.at_work() >= before + len(SERVERS), PATIENCE_SECONDS, "requests run")
             yield answers
             assert asking.stdout
             answers += json.load(asking.stdout).values()
 
-    def established(self) -> int:
-        ports = " or ".join(f"sport = :{port}" for port in SERVERS.values())
-        return len(self.host.run(f"ss -Htn state established '( {ports} )'").stdout.splitlines())
+    def at_work(self) -> int:
+        """Return on how many requests of `requests` the servers have begun to work."""
+        return len(self.host.run(f"find {DATA} -name '{MARK}*'").stdout.splitlines())
 
     def serves(self, version: str) -> bool:
         with self.requests(0) as answers:
