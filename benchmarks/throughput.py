@@ -136,7 +136,10 @@ def _worker(installation: Installation, queue: str, shared: Mapping[str, str]) -
     words = ["-A", "tiny", "worker", "-c", "1", "-l", "warning", "-Q", queue, "-n", f"bench-{queue}@%h"]
     plain = [str(installation.python), "-m", "celery", *words]
     command = installation.words(*words) if queue == "with" else plain
-    environment = installation.environment("worker", **shared) if queue == "with" else {**os.environ, **shared}
+    environment = installation.environment("worker", **shared)
+    if queue == "without":
+        # All else is equal, the environment too.
+        environment = {name: value for name, value in environment.items() if not name.startswith("PROCMAN_")}
     with subprocess.Popen(command, cwd=installation.project, env=environment, stdout=subprocess.DEVNULL) as worker:
         try:
             yield

@@ -23,30 +23,30 @@ TURN_SECONDS = 0.1
 def follow(worker: Any, observed: WorkerState, handback: Any) -> None:
     """Return messages and drain when `worker` is stopped gracefully; `handback` ends a drain that takes too long."""
     loops: Any = importlib.import_module("celery.worker.loops")
-    arrivals = Arrivals(worker)
-    requests = StopRequests(loops.state, arrivals.begin)
+    requests = StopRequests(loops.state)
     requests.follow()
-    stop = GracefulStop(worker, observed, handback, arrivals)
+    state = StateOfLoop(loops.state)
+    arrivals = Arrivals(state.is_stopping)
+    state.before_stop = GracefulStop(worker, observed, handback, arrivals).begin
+    loops.state, loop = state, loops.asynloop
 
-    loops.state = StateOfLoop(loops.state, stop.begin)
-    loops.asynloop = _waking(loops.asynloop, requests)
+    def watched_loop(consumer: Any, *arguments: Any, **more: Any) -> Any:
+        # It begins again for each connection, and then the hub may have been reset.
+        requests.wake(consumer.hub)
+        arrivals.watch(consumer)
+        return loop(consumer, *arguments, **more)
 
-
-def _waking(loop: Callable[..., Any], requests: StopRequests) -> Callable[..., Any]:
-    """Return Celery's event `loop`, which begins again for each connection, with `requests` that end its wait."""
-
-    def wake_and_loop(obj: Any, *arguments: Any, **more: Any) -> Any:
-        requests.wake(obj.hub)
-        return loop(obj, *arguments, **more)
-
-    return wake_and_loop
+    loops.asynloop = watched_loop
 
 
 class StateOfLoop:
-    """What Celery's event loop sees of `celery.worker.state`; each of its rounds asks whether to stop."""
+    """What Celery's event loop sees of `celery.worker.state`; each of its rounds asks whether to stop.
 
-    def __init__(self, state: Any, before_stop: Callable[[], None]) -> None:
-        self._state, self._before_stop = state, before_stop
+    Each task takes this way several times, so it makes few calls.
+    """
+
+    def __init__(self, state: Any, before_stop: Callable[[], None] = lambda: None) -> None:
+        self._state, self.before_stop = state, before_stop
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._state, name)
@@ -54,10 +54,14 @@ class StateOfLoop:
     def maybe_shutdown(self) -> None:
         """Raise WorkerShutdown or WorkerTerminate if the worker is to stop."""
         state = self._state
-        # Each task takes this way several times; only a flag that is set needs more.
         if state.should_stop is not None and is_set(state.should_stop) and not is_set(state.should_terminate):
-            self._before_stop()
+            self.before_stop()
         state.maybe_shutdown()
+
+    def is_stopping(self) -> bool:
+        """Return whether the worker is to stop."""
+        stop, terminate = self._state.should_stop, self._state.should_terminate
+        return not (stop is None and terminate is None) and (is_set(stop) or is_set(terminate))
 
 
 def is_set(flag: Any) -> bool:

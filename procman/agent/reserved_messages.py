@@ -24,19 +24,23 @@ class Arrivals:
         self.kept: Deque[Any] = deque()
 
     def watch(self, consumer: Any) -> None:
-        """Watch the consumer of tasks; call it in each round, for each connection has another one."""
-        start = consumer.on_message
-        if start is None or hasattr(start, "is_watched"):
+        """Watch what Celery's `consumer` gets from all its connections; call it before the first."""
+        if "create_task_handler" in vars(consumer):
             return
+        create = consumer.create_task_handler
 
-        def keep_or_start(message: Any) -> None:
-            if self._is_stopping():
-                self.kept.append(message)
-            else:
-                start(message)
+        def create_watched(*arguments: Any, **more: Any) -> Any:
+            return self._watched(create(*arguments, **more))
 
-        keep_or_start.is_watched = True  # type: ignore[attr-defined]
-        consumer.on_message = keep_or_start
+        consumer.create_task_handler = create_watched
+
+    def _watched(self, start: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        is_stopping, keep = self._is_stopping, self.kept.append
+
+        def keep_or_start(message: Any) -> Any:
+            return keep(message) if is_stopping() else start(message)
+
+        return keep_or_start
 
 
 class ReservedMessages:

@@ -35,7 +35,7 @@ class StopRequests:
         commands["shutdown"] = self._flagging(commands["shutdown"])
 
     def wake(self, hub: Any) -> None:
-        """Let a signal end the wait of `hub`, which Python would resume; call it in each round, for it may be reset."""
+        """Let a signal end the wait of `hub`, which Python would resume; call it for each connection."""
         if self._read_end not in hub.readers:
             hub.add_reader(self._read_end, self._drain)
 

@@ -192,9 +192,11 @@ def test_only_a_graceful_stop_returns_messages_and_waits(should_stop: Any, shoul
     state = SimpleNamespace(
         should_stop=should_stop, should_terminate=should_terminate, maybe_shutdown=lambda: asked.append(None)
     )
-    graceful_stop.StateOfLoop(state, lambda: None, lambda: begun.append(None)).maybe_shutdown()
+    graceful_stop.StateOfLoop(state, lambda: begun.append(None)).maybe_shutdown()
     assert len(begun) == begins
     assert len(asked) == 1
+    # A message that arrives now is kept.
+    assert graceful_stop.StateOfLoop(state).is_stopping() == (begins > 0 or should_terminate is not None)
 
 
 @pytest.mark.parametrize(("driver", "returns"), [("amqp", True), ("redis", True), ("sqs", False), ("qpid", False)])

@@ -218,12 +218,18 @@ def test_message_that_arrives_after_the_request_to_stop_is_not_started_but_retur
         channel.qos = Qos(channel)  # type: ignore[attr-defined]
     started: list[str] = []
     worker = Worker(channel)
-    consumer = worker.consumer.task_consumer
-    consumer.on_message = lambda message: started.append(message.delivery_tag)
+
+    class Consumer(SimpleNamespace):
+        def create_task_handler(self) -> Callable[[Any], None]:
+            return lambda message: started.append(message.delivery_tag)
+
+    worker.consumer = Consumer(**vars(worker.consumer))
     is_stopping = False
     arrivals = Arrivals(lambda: is_stopping)
     for _ in range(2):
-        arrivals.watch(consumer)
+        arrivals.watch(worker.consumer)
+        worker.consumer.task_consumer.on_message = worker.consumer.create_task_handler()
+    consumer = worker.consumer.task_consumer
     consumer.on_message(Message(channel, "before"))
     is_stopping = True
     consumer.on_message(Message(channel, "after"))

@@ -6,12 +6,14 @@ import os
 import signal
 import time
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import psutil
 import pytest
 
 from procman.agent import task_record
-from procman.agent.task_marks import TaskMarks
+from procman.agent.task_marks import TaskMarks, _after, _before
 from procman.agent.task_record import BEGUN, FINISHED, MARKS, WAITING, RunningTask
 from tests.agent.conftest import Start
 from tests.agent.heartbeats import EVENT_LOOP, SEND_WHEN_READY, Site
@@ -51,6 +53,22 @@ def test_task_that_a_task_calls_itself_changes_nothing() -> None:
     marks.begin("inner")
     marks.leave("inner")
     assert progress_of(content) == [BEGUN]
+
+
+def test_signal_of_celery_reaches_the_receivers_of_the_project_between_the_marks() -> None:
+    happened: list[Any] = []
+    signal: Any = SimpleNamespace(receivers=[None])
+    before = _before(happened.append, lambda **sent: happened.append(sent), signal)
+    after = _after(happened.append, lambda **sent: happened.append(sent), signal)
+    before(sender="task", task_id="a", args=())
+    after(sender="task", task_id="a", retval=1)
+    assert happened == ["a", "a"]
+    happened.clear()
+    signal.receivers = [None, None]
+    before(sender="task", task_id="b", args=())
+    after(sender="task", task_id="b", retval=1)
+    sent = {"sender": "task", "task_id": "b"}
+    assert happened == ["b", {**sent, "args": ()}, {**sent, "retval": 1}, "b"]
 
 
 def test_earlier_run_of_the_same_task_in_the_process_does_not_count() -> None:
