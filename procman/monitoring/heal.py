@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 
@@ -23,13 +23,12 @@ from procman.model import InstalledProgram, Kind, ProgramState, State
 from procman.monitoring.broker_look import look_if_due
 from procman.monitoring.checks.accepted import with_accepted
 from procman.monitoring.checks.barrier import failed, traceback_of
-from procman.monitoring.checks.inputs import ProgramSnapshot
 from procman.monitoring.checks.main_process import of_another_user
 from procman.monitoring.ends import new_events
 from procman.monitoring.examine_in_time import Hanging, examine_in_time
 from procman.monitoring.heal_policy import Decision, Observation, Order, decide_all
 from procman.monitoring.healed_inside import healed_inside
-from procman.monitoring.healing_history import HealingHistory, read_healing_history
+from procman.monitoring.healing_history import read_healing_history
 from procman.monitoring.health import Health, ProgramHealth
 from procman.monitoring.inside_events import new_inside_events
 from procman.monitoring.lost_events import new_lost_events
@@ -42,8 +41,8 @@ SIGNALS = {Order.DUMP: "USR1", Order.KILL: "KILL"}
 WITH_AN_EVENT = ("PM111", "PM112", "PM404")
 """The checks of something that happened once and is an event already: "ended" or "missed"."""
 
-Find = Callable[[Manifest, Sequence[ProgramSnapshot], HealingHistory, Moment], Mapping[str, tuple[Event, ...]]]
-"""Returns the events since the last check, by program."""
+Found = Mapping[str, tuple[Event, ...]]
+"""The events since the last check, by program."""
 
 PROJECT = InstalledProgram("", "", Kind.COMMAND, True, 1, 1, False, None, None, heal=False)
 """Represents the project as a whole, which has results to report and nothing to heal."""
@@ -65,9 +64,9 @@ def heal_programs(installed: Installed, report: Callable[[Event], None], hanging
     tracebacks = list(health.tracebacks)
     # The files of a program that hangs may be on a disk that does not answer.
     snapshots = [each.snapshot for each in health.programs if not each.hangs]
-    ended = _found(new_events, manifest, snapshots, history, moment, tracebacks)
-    inside = _found(new_inside_events, manifest, snapshots, history, moment, tracebacks)
-    lost = _found(new_lost_events, manifest, snapshots, history, moment, tracebacks)
+    ended = _found(lambda: new_events(manifest, snapshots, history, moment), tracebacks)
+    inside = _found(lambda: new_inside_events(manifest, snapshots, history, moment), tracebacks)
+    lost = _found(lambda: new_lost_events(manifest, snapshots, moment), tracebacks)
     observed = [
         _observed(manifest, each, moment, tracebacks, held=each.program.name in holds) for each in health.programs
     ]
@@ -101,16 +100,9 @@ def heal_programs(installed: Installed, report: Callable[[Event], None], hanging
     return replace(health, tracebacks=tuple(tracebacks))
 
 
-def _found(
-    find: Find,
-    manifest: Manifest,
-    snapshots: Sequence[ProgramSnapshot],
-    history: HealingHistory,
-    moment: Moment,
-    tracebacks: list[str],
-) -> Mapping[str, tuple[Event, ...]]:
+def _found(find: Callable[[], Found], tracebacks: list[str]) -> Found:
     try:
-        return find(manifest, snapshots, history, moment)
+        return find()
     except Exception as error:
         tracebacks.append(traceback_of(error))
         return {}

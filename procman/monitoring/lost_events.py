@@ -12,7 +12,6 @@ from procman.install.state.manifest import Manifest
 from procman.model import NO_HISTORY, End, InstalledProgram
 from procman.monitoring.checks.inputs import ProgramSnapshot
 from procman.monitoring.ends import DAY_SECONDS, HISTORY_SECONDS
-from procman.monitoring.healing_history import HealingHistory
 from procman.monitoring.lost_in_pools import LOST
 from procman.monitoring.lost_tasks import REBOOT, Loss, dead_records, is_recorded, losses_of
 from procman.monitoring.program_view import Moment, now
@@ -20,7 +19,7 @@ from procman.monitoring.running_tasks import CLOCK_SECONDS
 
 
 def new_lost_events(
-    manifest: Manifest, snapshots: Sequence[ProgramSnapshot], _: HealingHistory, moment: Moment
+    manifest: Manifest, snapshots: Sequence[ProgramSnapshot], moment: Moment
 ) -> Mapping[str, tuple[Event, ...]]:
     """Return the tasks interrupted within an hour that procman's own log does not have, by program, as events."""
     with Tree() as tree:

@@ -51,8 +51,9 @@ def worst_of(status: ProjectStatus) -> Level:
     return max((each.result.level for each in status.programs), key=SEVERITY.index, default=Level.OK)
 
 
-def as_list(answers: Statuses, stream: TextIO = sys.stdout) -> Iterator[str]:
+def as_list(answers: Statuses, stream: TextIO | None = None) -> Iterator[str]:
     """Yield a table with a line for each project; one that cannot be read is explained below it."""
+    stream = stream or sys.stdout
     rows = [_listed(each) for each in answers]
     lines = table(
         HEADER, rows, right=("RUNNING", "GENERATION"), width=width_of(stream), cut={"CONFIGURATION": 20}, drop=DROPPED
@@ -114,8 +115,9 @@ def _problems(answers: Sequence[Answer[Any]]) -> Iterator[str]:
         yield f"{each.project}: unknown: {printable(each.problem)}"
 
 
-def status_as_text(answers: Statuses, *, expand: bool, stream: TextIO = sys.stdout) -> Iterator[str]:
+def status_as_text(answers: Statuses, *, expand: bool, stream: TextIO | None = None) -> Iterator[str]:
     """Yield the status of each project below its name."""
+    stream = stream or sys.stdout
     texts = [of_status.as_text(each.found, stream, expand=expand) for each in answers if each.found]
     yield from _below_names(answers, texts, stream)
     yield from _problems(answers)
@@ -127,8 +129,9 @@ def status_as_json(answers: Statuses) -> str:
     return _document(documents, exit_status=status_of(answers))
 
 
-def health_as_text(answers: Healths, *, verbose: bool, stream: TextIO = sys.stdout) -> Iterator[str]:
+def health_as_text(answers: Healths, *, verbose: bool, stream: TextIO | None = None) -> Iterator[str]:
     """Yield the health of each project below its name."""
+    stream = stream or sys.stdout
     texts = [of_health.as_text(each.found, stream, verbose=verbose) for each in answers if each.found]
     yield from _below_names(answers, texts, stream)
     yield from _problems(answers)

@@ -24,8 +24,9 @@ NOTED = ("PM404",)
 """Checks with news that is no problem."""
 
 
-def as_text(health: Health, stream: TextIO = sys.stdout, *, verbose: bool = False) -> Iterator[str]:
+def as_text(health: Health, stream: TextIO | None = None, *, verbose: bool = False) -> Iterator[str]:
     """Yield a table of the programs and, below it, every problem with its hint; accepted warnings if `verbose`."""
+    stream = stream or sys.stdout
     width = width_of(stream)
     rows = grouped(health.programs, lambda each: None if verbose or width is None else _alike(each))
     cells = [[name, _word(members[0]), members[0].worst.detail] for name, members in rows]

@@ -28,8 +28,9 @@ MOST_CHANGES = 4
 """Changes that a line of the table shows; the JSON document has them all."""
 
 
-def as_text(entries: Sequence[Entry], stream: TextIO = sys.stdout) -> Iterator[str]:
+def as_text(entries: Sequence[Entry], stream: TextIO | None = None) -> Iterator[str]:
     """Yield the lines of the table, oldest first; the current generation has an asterisk."""
+    stream = stream or sys.stdout
     header = ["", "GENERATION", "MADE", "BY", "BACKEND", "PROCMAN", "MESSAGE", "CHANGED"]
     rows = [_row(entry) for entry in entries]
     lines = table(header, rows, right=["GENERATION"], width=width_of(stream), cut=SHORTEST, drop=DROPPED)

@@ -23,8 +23,9 @@ MOST_LISTED = 20
 """Queues, and tasks."""
 
 
-def as_text(status: ProjectStatus, page: ProgramPage, stream: TextIO = sys.stdout) -> Iterator[str]:
+def as_text(status: ProjectStatus, page: ProgramPage, stream: TextIO | None = None) -> Iterator[str]:
     """Yield the lines about the only program of `status`."""
+    stream = stream or sys.stdout
     [each] = status.programs
     width = width_of(stream)
     level = each.result.level

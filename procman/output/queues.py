@@ -24,8 +24,9 @@ SHORTEST = 12
 SOURCES = {Source.WATCHER: "as the watcher saw them", Source.HEARTBEATS: "as the workers reported them"}
 
 
-def as_text(found: ProjectQueues, stream: TextIO = sys.stdout) -> Iterator[str]:
+def as_text(found: ProjectQueues, stream: TextIO | None = None) -> Iterator[str]:
     """Yield the table and, below it, a total and every problem with its hint."""
+    stream = stream or sys.stdout
     width = width_of(stream)
     cut = {"QUEUE": SHORTEST, "PROGRAMS": SHORTEST}
     lines = table(HEADER, list(map(_row, found.rows)), right=HEADER[1:5], width=width, cut=cut, drop=DROPPED)

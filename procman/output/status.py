@@ -34,11 +34,12 @@ DROPPED = ("PID", "MEMORY", "UPTIME", "RESTARTS", "QUEUED")
 SHORTEST_NAME = 20
 
 
-def as_text(status: ProjectStatus, stream: TextIO = sys.stdout, *, expand: bool = True) -> Iterator[str]:
+def as_text(status: ProjectStatus, stream: TextIO | None = None, *, expand: bool = True) -> Iterator[str]:
     """Yield the lines of the table and, below it, a summary and every problem with its hint.
 
     Unless `expand`, healthy instances in the same state share a line.
     """
+    stream = stream or sys.stdout
     rows = grouped(status.programs, _alone if expand else _alike)
     width = width_of(stream)
     cells = [_row(status, *row) for row in rows]

@@ -17,7 +17,7 @@ from procman.model import End, RunHistory
 from procman.monitoring import lost_events
 from procman.monitoring.checks.inputs import ProgramSnapshot
 from procman.monitoring.heal_policy import Observation, decide
-from procman.monitoring.healing_history import Case, HealingHistory
+from procman.monitoring.healing_history import Case
 from procman.monitoring.lost_events import new_lost_events, unlogged_lost_events
 from procman.monitoring.program_view import Moment, now
 from tests.agent.task_records import record_of
@@ -61,7 +61,7 @@ def write(manifest: Manifest, *ids: str, started: float = BEGAN + 1, boot: str |
 
 def found(manifest: Manifest, moment: Moment | None = None) -> tuple[Event, ...]:
     snapshots = [ProgramSnapshot(PROGRAM, state())]
-    return new_lost_events(manifest, snapshots, HealingHistory("a"), moment or now()).get(NAME, ())
+    return new_lost_events(manifest, snapshots, moment or now()).get(NAME, ())
 
 
 def log(manifest: Manifest, *events: Event) -> None:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
 import io
+import pkgutil
 import sys
 from collections.abc import Callable, Iterable
 
 import pytest
 
+import procman.output
 from procman.lint.inputs import LintReport
 from procman.monitoring.lost_tasks import LostTasks
-from procman.output import check, lost
+from procman.output import check, every_project, history, lost
 
 
 class Watched(io.StringIO):
@@ -29,6 +33,8 @@ class Watched(io.StringIO):
         lambda: check.as_text([], verbose=False),
         lambda: check.lint_as_text(LintReport((), (), (), ()), verbose=False),
         lambda: lost.as_text(LostTasks("shop", ())),
+        lambda: history.as_text([]),
+        lambda: every_project.as_list([]),
     ],
 )
 def test_standard_output_is_that_of_the_call(
@@ -38,3 +44,21 @@ def test_standard_output_is_that_of_the_call(
     monkeypatch.setattr(sys, "stdout", stream)
     list(lines())
     assert stream.asked
+
+
+def test_no_function_of_output_has_a_stream_of_the_import() -> None:
+    names = [each.name for each in pkgutil.iter_modules(procman.output.__path__, "procman.output.")]
+    functions = [
+        function for name in names for _, function in inspect.getmembers(importlib.import_module(name), callable)
+    ]
+    own = [each for each in functions if getattr(each, "__module__", "").startswith("procman.output.")]
+    assert len(own) > 50
+    assert [each for each in own if any(_is_stream(default) for default in _defaults(each))] == []
+
+
+def _defaults(function: Callable[..., object]) -> list[object]:
+    return [parameter.default for parameter in inspect.signature(function).parameters.values()]
+
+
+def _is_stream(default: object) -> bool:
+    return hasattr(default, "write") and hasattr(default, "flush")
