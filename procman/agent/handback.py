@@ -23,6 +23,8 @@ MOST_TASKS = 20
 """As many tasks of an event are read."""
 PATIENCE = 1.0
 """How long after the handback is due the main thread may begin it, at most a quarter of the time that is left then."""
+SETTLE_SECONDS = 0.05
+"""How long another thread has to acknowledge a task that it has just taken from Celery's list of running ones."""
 LEAST_SECONDS = 1.0
 WAIT_SECONDS = 15.0
 
@@ -166,6 +168,7 @@ class Handback:
         """Return every unacknowledged message, none of which runs here any more; return their number."""
         consumer = self._worker.consumer
         channel = consumer.task_consumer.channel
+        sleep(SETTLE_SECONDS)
         requests = _unsettled()
         kind = handback_broker.kind_of(channel)
         pending = handback_broker.pending_acknowledgements(consumer)
@@ -193,6 +196,7 @@ class Handback:
         """End this process, and with it all running tasks, so that the messages can be returned."""
         channel = self._worker.consumer.task_consumer.channel
         kind = handback_broker.kind_of(channel)
+        sleep(SETTLE_SECONDS)
         pending = handback_broker.pending_acknowledgements(self._worker.consumer)
         if kind == handback_broker.RABBITMQ:
             handback_broker.acknowledge(pending)

@@ -6,6 +6,7 @@ its place. `exec` ends all threads before the script begins.
 """
 
 import _socket
+import errno
 import fcntl
 import json
 import os
@@ -154,13 +155,7 @@ def _pipe_of(order: Mapping[str, Any]) -> int:
     """Return a pipe that holds `order`; with more tags than it can hold, those of the last messages are left out."""
     reading, writing = os.pipe()
     try:
-        capacity = _enlarged(writing)
-        content = json.dumps(order).encode("ascii")
-        if len(content) > capacity:
-            fields: Dict[str, Any] = dict(order)
-            per_tag = len(json.dumps(fields["tags"])) // len(fields["tags"]) + 1
-            fields["tags"] = fields["tags"][: max(0, len(fields["tags"]) - (len(content) - capacity) // per_tag - 1)]
-            content = json.dumps(fields).encode("ascii")
+        content = _fitting(order, _enlarged(writing))
         os.set_blocking(writing, False)
         if _write(writing, content) != len(content):
             raise OSError("the pipe is full")
@@ -171,6 +166,19 @@ def _pipe_of(order: Mapping[str, Any]) -> int:
         os.close(writing)
     os.set_inheritable(reading, True)
     return reading
+
+
+def _fitting(order: Mapping[str, Any], capacity: int) -> bytes:
+    fields: Dict[str, Any] = dict(order, tags=[])
+    room = capacity - len(json.dumps(fields))
+    if room < 0:
+        raise OSError(errno.EMSGSIZE, "the order is larger than a pipe")
+    for tag in order["tags"]:
+        room -= len(json.dumps(tag)) + len(", ")
+        if room < 0:
+            break
+        fields["tags"].append(tag)
+    return json.dumps(fields).encode("ascii")
 
 
 def _enlarged(writing: int) -> int:

@@ -24,23 +24,28 @@ class Arrivals:
         self.kept: Deque[Any] = deque()
 
     def watch(self, consumer: Any) -> None:
-        """Watch what Celery's `consumer` gets from all its connections; call it before the first."""
+        """Watch what Celery's `consumer` gets from all its connections and timers; call it before the first."""
         if "create_task_handler" in vars(consumer):
             return
         create = consumer.create_task_handler
 
         def create_watched(*arguments: Any, **more: Any) -> Any:
-            return self._watched(create(*arguments, **more))
+            return self._watched(create(*arguments, **more), self.kept.append)
 
         consumer.create_task_handler = create_watched
+        # One round of the loop also starts many tasks whose ETA has come.
+        consumer.on_task_request = self._watched(consumer.on_task_request, self._keep_due)
 
-    def _watched(self, start: Callable[[Any], Any]) -> Callable[[Any], Any]:
-        is_stopping, keep = self._is_stopping, self.kept.append
+    def _watched(self, start: Callable[[Any], Any], keep: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        is_stopping = self._is_stopping
 
-        def keep_or_start(message: Any) -> Any:
-            return keep(message) if is_stopping() else start(message)
+        def keep_or_start(found: Any) -> Any:
+            return keep(found) if is_stopping() else start(found)
 
         return keep_or_start
+
+    def _keep_due(self, request: Any) -> None:
+        self.kept.extend(_withdrawn([request]))
 
 
 class ReservedMessages:
@@ -65,15 +70,15 @@ class ReservedMessages:
 
     def withdraw(self) -> None:
         """Take back the tasks that no pool process or thread can start any more once this has returned."""
-        requests = _of_pool(self._worker.pool) + _of_semaphore(self._worker)
-        requests += _limited(self._worker.consumer) + _scheduled(self._worker.consumer)
-        state = sys.modules["celery.worker.state"]
-        for request in requests:
-            state.task_ready(request)
-        messages = [request.message for request in requests if not request.acknowledged]
-        for request in requests:
-            request.acknowledged = True
-        self._waiting.extendleft(reversed(messages))
+        requests: List[Any] = []
+        try:
+            _of_pool(self._worker.pool, requests)
+            _of_semaphore(self._worker, requests)
+            _limited(self._worker.consumer, requests)
+            _scheduled(self._worker.consumer, requests)
+        finally:
+            # What one place gave is returned even if another one fails.
+            self._waiting.extendleft(reversed(_withdrawn(requests)))
 
     def give_back(self, seconds: float) -> bool:
         """Return messages for at most `seconds`; return whether all have been returned."""
@@ -123,17 +128,27 @@ def _bounded(connection: Any) -> Iterator[None]:
 # The places where requests wait --------------------------------------------------------------------------------------
 
 
-def _of_pool(pool: Any) -> List[Any]:
+def _withdrawn(requests: List[Any]) -> List[Any]:
+    """Return the messages of requests that start nowhere, and keep Celery from settling them."""
+    messages = [request.message for request in requests if not request.acknowledged]
+    for request in requests:
+        request.acknowledged = True
+        sys.modules["celery.worker.state"].task_ready(request)
+    return messages
+
+
+def _of_pool(pool: Any, requests: List[Any]) -> None:
     buffer = getattr(getattr(pool, "_pool", None), "outbound_buffer", None)
-    if buffer is not None:
-        return _of_buffer(buffer)
     queue = getattr(getattr(pool, "executor", None), "_work_queue", None)
-    return [] if queue is None else _of_threads(queue)
+    if buffer is not None:
+        _of_buffer(buffer, requests)
+    elif queue is not None:
+        _of_threads(queue, requests)
 
 
-def _of_buffer(buffer: Any) -> List[Any]:
+def _of_buffer(buffer: Any, requests: List[Any]) -> None:
     """Withdraw the jobs of which no byte has been written to a pool process."""
-    requests, kept = [], []
+    kept = []
     while buffer:
         job = buffer.popleft()
         request = getattr(job._accept_callback, "__self__", None)
@@ -143,12 +158,11 @@ def _of_buffer(buffer: Any) -> List[Any]:
             job.discard()
             requests.append(request)
     buffer.extend(kept)
-    return requests
 
 
-def _of_threads(queue: Any) -> List[Any]:
+def _of_threads(queue: Any, requests: List[Any]) -> None:
     """Withdraw the calls that no thread has taken from the queue of a ThreadPoolExecutor."""
-    requests, kept = [], []
+    kept = []
     while not queue.empty():
         try:
             item = queue.get_nowait()
@@ -161,7 +175,6 @@ def _of_threads(queue: Any) -> List[Any]:
             kept.append(item)
     for item in kept:
         queue.put(item)
-    return requests
 
 
 def _arguments(item: Any) -> Any:
@@ -169,10 +182,10 @@ def _arguments(item: Any) -> Any:
     return (item.args if hasattr(item, "args") else item.task[1]) or (None,)
 
 
-def _of_semaphore(worker: Any) -> List[Any]:
+def _of_semaphore(worker: Any, requests: List[Any]) -> None:
     """Withdraw the requests that wait until a pool process is free."""
     waiting: Any = getattr(worker.semaphore, "_waiting", None)
-    requests, kept = [], []
+    kept = []
     while waiting:
         waiter = waiting.popleft()
         if waiter[0] == worker._process_task:
@@ -181,27 +194,22 @@ def _of_semaphore(worker: Any) -> List[Any]:
             kept.append(waiter)
     if kept:
         waiting.extend(kept)
-    return requests
 
 
-def _limited(consumer: Any) -> List[Any]:
+def _limited(consumer: Any, requests: List[Any]) -> None:
     """Withdraw the requests that wait for their rate limit."""
-    requests = []
     for bucket in list(consumer.task_buckets.values()):
         while bucket and bucket.contents:
             requests.append(bucket.contents.popleft()[0])
-    return requests
 
 
-def _scheduled(consumer: Any) -> List[Any]:
+def _scheduled(consumer: Any, requests: List[Any]) -> None:
     """Withdraw the requests that wait for their ETA."""
-    requests = []
     for waiting in list(consumer.timer.schedule.queue):
         entry = waiting.entry
         if entry.fun in (consumer.apply_eta_task, consumer._limit_post_eta) and not entry.canceled:
             entry.cancel()
             requests.append(entry.args[0])
-    return requests
 
 
 def _is_request(found: Any) -> bool:

@@ -139,6 +139,18 @@ def test_each_place_gives_its_requests_and_keeps_what_runs(worker: Worker, chann
     assert messages.returned == 5
 
 
+def test_requests_of_one_place_are_returned_although_another_place_fails(
+    worker: Worker, channel: Channel, ready: list[Any]
+) -> None:
+    worker.buffer.extend([Job(Request(channel, "buffered")), SimpleNamespace()])  # type: ignore[list-item]
+    worker.consumer.task_buckets.update(l=SimpleNamespace(contents=deque([(Request(channel, "limited"), 1)])))
+    messages = ReservedMessages(worker)
+    with pytest.raises(AttributeError):
+        messages.withdraw()
+    assert messages.give_back(1)
+    assert channel.returned == ["buffered"]
+
+
 def test_message_that_arrives_while_the_consumer_is_cancelled_is_returned(
     worker: Worker, channel: Channel, ready: list[Any]
 ) -> None:
@@ -212,7 +224,9 @@ def test_call_that_no_thread_has_taken_is_withdrawn(worker: Worker, channel: Cha
 
 
 @pytest.mark.parametrize("is_redis", [False, True])
-def test_message_that_arrives_after_the_request_to_stop_is_not_started_but_returned_once(is_redis: bool) -> None:
+def test_message_that_arrives_after_the_request_to_stop_is_not_started_but_returned_once(
+    ready: list[Any], is_redis: bool
+) -> None:
     channel = Channel()
     if is_redis:
         channel.qos = Qos(channel)  # type: ignore[attr-defined]
@@ -223,7 +237,8 @@ def test_message_that_arrives_after_the_request_to_stop_is_not_started_but_retur
         def create_task_handler(self) -> Callable[[Any], None]:
             return lambda message: started.append(message.delivery_tag)
 
-    worker.consumer = Consumer(**vars(worker.consumer))
+    due: list[Any] = []
+    worker.consumer = Consumer(**vars(worker.consumer), on_task_request=due.append)
     is_stopping = False
     arrivals = Arrivals(lambda: is_stopping)
     for _ in range(2):
@@ -231,11 +246,14 @@ def test_message_that_arrives_after_the_request_to_stop_is_not_started_but_retur
         worker.consumer.task_consumer.on_message = worker.consumer.create_task_handler()
     consumer = worker.consumer.task_consumer
     consumer.on_message(Message(channel, "before"))
+    before, after = Request(channel, "due before"), Request(channel, "due after")
+    worker.consumer.on_task_request(before)
     is_stopping = True
     consumer.on_message(Message(channel, "after"))
+    worker.consumer.on_task_request(after)
     consumer.on_message(Message(Channel(), "of a connection that was lost"))
     messages = ReservedMessages(worker, arrivals.kept)
     assert messages.give_back(1)
     assert messages.give_back(1)
-    assert started == ["before"]
-    assert channel.returned == ["after"]
+    assert (started, due, ready) == (["before"], [before], [after])
+    assert sorted(channel.returned) == ["after", "due after"]
