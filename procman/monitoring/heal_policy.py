@@ -108,8 +108,9 @@ def decide(case: Case, observation: Observation, settings: HealthSettings, now: 
     `now` is the monotonic clock, which measures the hour; `wall`, in seconds since the epoch, is for the events only.
     """
     case, told = _tell(_of_this_process(case, observation, now), observation, settings, wall)
-    case = replace(case, ended=max([case.ended or wall, *(event.at for event in observation.ended)]))
-    case = replace(case, inside=max([case.inside, *(event.at for event in observation.inside)]))
+    # A time in the future, from before the clock was set back, would keep later events from being noticed.
+    case = replace(case, ended=max([min(case.ended or wall, wall), *(event.at for event in observation.ended)]))
+    case = replace(case, inside=max([min(case.inside, wall), *(event.at for event in observation.inside)]))
     decided = _heal(case, observation, settings, now, wall)
     return replace(decided, events=(*observation.ended, *observation.lost, *observation.inside, *told, *decided.events))
 

@@ -74,6 +74,16 @@ def test_old_events_and_those_from_the_future_are_not_passed_on(manifest: Manife
     assert _found(manifest, program, HealingHistory("a")) == []
 
 
+def test_event_after_the_clock_was_set_back_is_passed_on_once(manifest: Manifest, program: InstalledProgram) -> None:
+    observation = Observation(program, _state(program), "1", ())
+    case = Case(program.name, ended=NOW.wall + 3600, inside=NOW.wall + 3600)
+    case = decide(case, observation, manifest.health, NOW.monotonic, NOW.wall).case
+    assert (case.ended, case.inside) == (NOW.wall, NOW.wall)
+    later = NOW._replace(wall=NOW.wall + 30)
+    _write(manifest, program, ("missed", NOW.wall - 10), ("missed", NOW.wall + 10))
+    assert _found(manifest, program, HealingHistory("a", (case,)), later) == [NOW.wall + 10]
+
+
 def test_command_has_no_events_of_its_own(manifest: Manifest, program: InstalledProgram) -> None:
     _write(manifest, program, ("missed", NOW.wall - 10))
     assert _found(manifest, replace(program, kind=Kind.COMMAND), HealingHistory("a")) == []
