@@ -40,7 +40,7 @@ mode = "embedded"
 @pytest.fixture
 def redis(standby: Product) -> Iterator[Redis]:
     with running_redis(standby.directory) as redis:
-        redis.ask("SET", LOCK, "of-another-host", "PX", 3_600_000)
+        redis.ask("SET", LOCK, "of-another-host", "PX", 36_000_000)
         make_project(standby.directory / "code", f"CELERY_BROKER_URL = {redis.url()!r}\n")
         yield redis
 
@@ -67,7 +67,7 @@ def test_install_restart_and_health_accept_a_beat_on_standby(standby: Product, r
     [program] = document["programs"]
     assert (document["level"], program["phase"]) == ("OK", "standby")
     eventually(
-        lambda: "on standby; another beat holds the lock redbeat::lock for 59m" in standby.procman("health").stdout,
+        lambda: "on standby; another beat holds the lock redbeat::lock for 9h" in standby.procman("health").stdout,
         "health shows the lock and its remaining time",
     )
     print(standby.procman("health").stdout)

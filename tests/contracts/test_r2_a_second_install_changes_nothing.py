@@ -44,7 +44,8 @@ def test_install_killed_while_a_task_finishes_is_completed_by_the_next(product: 
     product.configure(PROGRAMS)
     product.procman("install", "--wait", "60")
     before = {name: each["pid"] for name, each in product.status().items()}
-    product.send("hold", 1, 4)
+    # It runs longer than the install takes to begin.
+    product.send("hold", 1, 15)
     eventually(lambda: product.counted("started") == {1: 1}, "the task has started")
     product.configure(PROGRAMS.replace("concurrency = 1", "concurrency = 2"))
     command = [sys.executable, "-m", "procman", "--config", str(product.configuration), "install", "--no-check"]

@@ -6,7 +6,6 @@ import json
 import os
 import sys
 import tempfile
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -55,11 +54,9 @@ def test_command_gets_the_event_as_json_and_a_clean_environment(
 
 def test_command_runs_in_the_background_and_is_killed_after_its_time_limit() -> None:
     warnings: list[str] = []
-    hook = EventHook(warnings.append, timeout=0.5)
-    began = time.monotonic()
+    hook = EventHook(warnings.append, timeout=3)
     hook.call(manifest_with("/bin/sh", "-c", "sleep 600"), EVENT)
-    assert time.monotonic() - began < 0.5
-    assert hook.reap()
+    assert hook.reap(), "it runs on"
     hook.wait()
     assert "exited with status -9" in warnings[0]
 

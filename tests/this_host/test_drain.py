@@ -29,7 +29,7 @@ FORMS = {
 }
 """How a worker is started, by the name of its queue."""
 
-TASK_SECONDS = 4
+TASK_SECONDS = 12
 """Longer than it takes to send all tasks to workers that run, and to find these."""
 
 Started = tuple[Product, dict[str, "subprocess.Popen[bytes]"]]
@@ -74,7 +74,7 @@ def test_task_in_progress_finishes_whatever_is_in_front_of_the_worker(started: S
     assert {node_of(main) for main in mains_among(every)} == {name[0] for name in FORMS}
     pool = processes_below(every) - {main.pid for main in mains_among(every)}
     assert mains_among(pid for pid in pool if pid not in [program.pid for program in programs.values()]) == []
-    done = drain("workers", lambda: every, 60, lambda _: None)
+    done = drain("workers", lambda: every, 120, lambda _: None)
     assert done == "stopped gracefully"
     assert product.counted("finished") == Counter(range(2 * len(FORMS)))
     assert {name: program.poll() for name, program in programs.items()} == {
@@ -92,7 +92,7 @@ def test_main_process_that_does_not_look_like_celery_gets_the_signal_and_its_par
         eventually(lambda: len(processes_below([parent.pid])) == 2, "it has started")
         [main] = processes_below([parent.pid]) - {parent.pid}
         assert drain("sleep", lambda: [main], 20, lambda _: None, main=main) == "stopped gracefully"
-        assert parent.wait(20) == 7
+        assert parent.wait(120) == 7
 
 
 def test_process_that_does_not_end_in_time_is_killed_with_its_children() -> None:
