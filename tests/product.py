@@ -33,7 +33,7 @@ for number, queue in enumerate(queues):
     getattr(tasks, task).apply_async(arguments, queue=queue)
 """
 
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 120.0
 """How long a test waits for something that should happen soon."""
 
 

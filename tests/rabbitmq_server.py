@@ -16,7 +16,7 @@ from tests.host.overlay import Overlay
 from tests.host.packages import layer
 from tests.redis_server import free_port
 
-STARTING_SECONDS = 60.0
+STARTING_SECONDS = 120.0
 
 
 @dataclass(frozen=True)

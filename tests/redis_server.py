@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-STARTING_SECONDS = 30.0
+STARTING_SECONDS = 120.0
 
 
 @dataclass(frozen=True)

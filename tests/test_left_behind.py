@@ -55,7 +55,7 @@ def bystander() -> Iterator[subprocess.Popen[bytes]]:
 def test_detached_process_is_killed(bystander: subprocess.Popen[bytes], how: str) -> None:
     with left_behind.ended(UID):
         argv = [PYTHON, "-c", DETACH, SECONDS, how]
-        done = capture(argv, environment=CLEAN_ENVIRONMENT, user=USER and USER.pw_name, timeout=30)
+        done = capture(argv, environment=CLEAN_ENVIRONMENT, user=USER and USER.pw_name, timeout=120)
         detached = int(done.checked().stdout)
         assert alive(detached)
     assert not alive(detached)
@@ -66,7 +66,7 @@ def test_detached_process_is_killed(bystander: subprocess.Popen[bytes], how: str
 def test_detached_process_of_a_killed_probe_is_killed(bystander: subprocess.Popen[bytes]) -> None:
     argv = [PYTHON, "-c", DETACH, SECONDS, "hang"]
     with pytest.raises(ProcmanError, match="printed more than"), left_behind.ended(UID):
-        capture(argv, environment=CLEAN_ENVIRONMENT, user=USER and USER.pw_name, timeout=30)
+        capture(argv, environment=CLEAN_ENVIRONMENT, user=USER and USER.pw_name, timeout=120)
     assert not _sleeping()
     assert bystander.poll() is None
 

@@ -100,7 +100,7 @@ def test_tasks_in_progress_finish_before_honcho_ends_and_uninstall_restores_the_
     every = [identity(pid) for pid in tree_of(honcho.process.pid, children_finder())]
     product.procman("install", "--wait", "60", "--at-once", "3")
     assert product.counted("finished") == Counter([1, 2])
-    assert honcho.process.wait(10) is not None
+    assert honcho.process.wait(120) is not None
     assert not [each for each in every if is_running(each)]
     assert not honcho.file.exists()
     printed = product.procman("uninstall")
@@ -120,7 +120,7 @@ def test_interrupted_stop_of_honcho_is_completed(honcho: Honcho) -> None:
     eventually(lambda: not mains_among([honcho.process.pid]), "the programs have ended")
     assert honcho.process.poll() is None
     assert procfile.stop(candidate, 60, lambda _: None) == "stopped gracefully"
-    assert honcho.process.wait(10) is not None
+    assert honcho.process.wait(120) is not None
     assert procfile.stop(candidate, 60, lambda _: None) == "was not running"
 
 

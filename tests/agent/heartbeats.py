@@ -188,7 +188,7 @@ app.conf.broker_transport_options = dict(app.conf.broker_transport_options, poll
 '''
 
 
-RECEIVE_SECONDS = 60.0
+RECEIVE_SECONDS = 120.0
 """The time limit for each expected notification."""
 
 

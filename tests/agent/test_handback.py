@@ -44,7 +44,7 @@ app.conf.update(
 
 def write(path):
     again = os.path.exists(path)
-    end = time.monotonic() + (0 if again else 60)
+    end = time.monotonic() + (0 if again else 600)
     with open(path, "a", buffering=1) as file:
         while True:
             file.write("%d %.3f\\n" % (os.getpid(), time.monotonic()))
@@ -66,7 +66,7 @@ def early(path):
 TIMEOUT, HANDBACK = 12.0, 6.0
 DUE = TIMEOUT - HANDBACK
 SLOTS, TASKS = 2, 5
-IMPORT_SECONDS = 15.0
+IMPORT_SECONDS = 60.0
 """How long a dozen workers may take to start at the same time."""
 TIMES = {
     "PROCMAN_STOP_TIMEOUT_SECONDS": str(TIMEOUT),

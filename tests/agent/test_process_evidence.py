@@ -82,12 +82,12 @@ def is_at_rest(pid: int) -> bool:
 def test_process_that_runs_changes(code: str) -> None:
     with process(code) as pid:
         before = seen(pid)
-        eventually(lambda: seen(pid).main != before.main, "it has changed", 10)
+        eventually(lambda: seen(pid).main != before.main, "it has changed")
 
 
 def test_process_that_does_not_run_stays_the_same() -> None:
     with process(WAITING) as pid:
-        eventually(lambda: is_at_rest(pid), "it does not change", 10)
+        eventually(lambda: is_at_rest(pid), "it does not change")
         assert not seen(pid).is_stopped
         assert (seen(pid).excuse, seen(pid).waits) == ("", "")
 
@@ -95,7 +95,7 @@ def test_process_that_does_not_run_stays_the_same() -> None:
 def test_process_stopped_by_a_signal_stays_the_same_and_shows_it() -> None:
     with process(TICKING) as pid:
         os.kill(pid, signal.SIGSTOP)
-        eventually(lambda: seen(pid).is_stopped, "it is stopped", 10)
+        eventually(lambda: seen(pid).is_stopped, "it is stopped")
         before = seen(pid)
         os.kill(pid, signal.SIGTERM)
         time.sleep(PAUSE_SECONDS)
@@ -104,7 +104,7 @@ def test_process_stopped_by_a_signal_stays_the_same_and_shows_it() -> None:
 
 def test_process_that_waits_for_a_processor_is_no_frozen_one() -> None:
     with process(SPINNING) as pid:
-        eventually(lambda: seen(pid).waits == "it waits for a processor", "it is seen to", 10)
+        eventually(lambda: seen(pid).waits == "it waits for a processor", "it is seen to")
 
 
 @pytest.mark.parametrize("has_lists", [True, False])
@@ -114,16 +114,16 @@ def test_child_at_work_changes_the_children_and_not_the_process(
     monkeypatch.setattr(process_tree, "LISTS_CHILDREN", has_lists)
     with process(WITH_CHILD, SPINNING) as pid:
         before = seen(pid)
-        eventually(lambda: seen(pid).children != before.children, "its child works", 10)
-        eventually(lambda: seen(pid).main == seen(pid).main, "it does not work itself", 10)
+        eventually(lambda: seen(pid).children != before.children, "its child works")
+        eventually(lambda: seen(pid).main == seen(pid).main, "it does not work itself")
     with process(WITH_CHILD, WAITING) as pid:
-        eventually(lambda: is_at_rest(pid), "neither works", 10)
+        eventually(lambda: is_at_rest(pid), "neither works")
 
 
 def test_traced_process_has_an_excuse() -> None:
     with process(WAITING) as pid, process(TRACE.replace("print", "print()\nprint", 1), str(pid)) as tracer:
         assert tracer
-        eventually(lambda: seen(pid).excuse == "a debugger is attached to it", "it is seen", 10)
+        eventually(lambda: seen(pid).excuse == "a debugger is attached to it", "it is seen")
         assert not seen(pid).is_stopped
 
 
@@ -148,7 +148,7 @@ def frozen_cgroup(pid: int) -> Iterator[None]:
 @needs_root
 def test_process_of_a_frozen_cgroup_has_an_excuse() -> None:
     with process(TICKING) as pid, frozen_cgroup(pid):
-        eventually(lambda: seen(pid).excuse == "its cgroup is frozen", "it is seen", 10)
+        eventually(lambda: seen(pid).excuse == "its cgroup is frozen", "it is seen")
 
 
 def test_process_that_has_ended_gives_no_sample() -> None:

@@ -218,7 +218,7 @@ def test_call_that_no_thread_has_taken_is_withdrawn(worker: Worker, channel: Cha
         messages = ReservedMessages(worker)
         messages.withdraw()
         may_end.set()
-        assert done.wait(30), "calls of others stay"
+        assert done.wait(120), "calls of others stay"
         assert messages.give_back(1)
     assert channel.returned == ["1"]
 

@@ -115,7 +115,7 @@ def test_watch_refreshes_the_output_until_it_is_interrupted(
 
         eventually(is_shown_twice, "it is shown twice")
         process.send_signal(number)
-        assert process.wait(30) == status
+        assert process.wait(120) == status
     shown.extend(os.read(controller, 4096))
     os.close(controller)
     # The lines before the command come back.

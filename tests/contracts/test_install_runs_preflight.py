@@ -36,7 +36,7 @@ def test_critical_result_stops_an_install_and_a_warning_does_not(product: Produc
     product.configure("[command.a]\nargv = ['sleep', '1000']")
     assert "WARNING" not in product.procman("install").stderr
     product.configure("[command.a]\nargv = ['no-such-program-anywhere']")
-    failed = product.procman("install", "--no-check", "--wait", "4", check=False)
+    failed = product.procman("install", "--no-check", "--wait", "8", check=False)
     assert "Rolled back to generation 1, which is now generation" in failed.stderr
 
 
@@ -51,7 +51,7 @@ def test_worker_whose_environment_file_would_detach_it_does_not_start(product: P
     assert f"CRITICAL  PM705  {secrets}:2: remove CELERY_WORKER_DETACH" in refused.stderr
 
     # The file can change after the checks.
-    failed = product.procman("install", "--no-check", "--wait", "5", check=False)
+    failed = product.procman("install", "--no-check", "--wait", "60", check=False)
     assert failed.returncode == 1
     assert f"{secrets}:2: remove CELERY_WORKER_DETACH" in failed.stderr
     assert not [each for each in product.processes() if "worker" in each.cmdline()]

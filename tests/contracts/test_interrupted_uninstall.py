@@ -38,7 +38,7 @@ def interrupt_uninstall(host: AttackedHost) -> None:
             eventually(lambda: not host.asleep(), "one program has ended")
         finally:
             host.root(f"kill -{signal.SIGINT} {host.pids('uninstall')[0]}")
-        _, shown = uninstall.communicate(timeout=30)
+        _, shown = uninstall.communicate(timeout=120)
     assert "The same command completes it" in shown
 
 

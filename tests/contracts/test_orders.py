@@ -74,7 +74,7 @@ def test_interrupted_restart_is_no_stop_on_purpose(product: Product, number: sig
     assert "being restarted by " in going_on.stdout
 
     restart.send_signal(number)
-    restart.communicate(timeout=30)
+    restart.communicate(timeout=120)
     free.touch()
     eventually(lambda: state(product) == ("STOPPED", True), "it is stopped, and should run")
     left = product.procman("status", check=False)
@@ -97,7 +97,7 @@ def test_program_that_its_launcher_refuses_is_not_waited_for(product: Product) -
     product.configure(QUICK, project=f'environment_file = "{variables}"')
     product.procman("install", "--wait", "30")
     variables.write_text("CELERY_WORKER_DETACH=1\n")
-    refused = product.procman("restart", "--no-check", "--wait", "100", check=False, timeout=60)
+    refused = product.procman("restart", "--no-check", "--wait", "250", check=False, timeout=120)
     assert refused.returncode == 1
     assert refused.stderr.startswith("catmaid-quick: cannot be started: ")
     assert f"{variables}:1: remove CELERY_WORKER_DETACH" in refused.stderr

@@ -15,7 +15,7 @@ RUN = "/var/lib/procman/catmaid/run/catmaid-worker"
 CELERY = "import time\ndef main():\n    time.sleep(1000)\n"
 """Replaces Celery in a program whose heartbeat is read."""
 
-ENDS_SECONDS = 40.0
+ENDS_SECONDS = 100.0
 """Longer than every time limit involved; without one, a command would never end."""
 
 HANGING = {

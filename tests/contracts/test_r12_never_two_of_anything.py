@@ -183,14 +183,14 @@ def test_failed_adoption_is_rolled_back_as_a_whole(deployment: Deployment) -> No
     """R4, on a first install and on a later one; a rollback gives back, and the next one adopts again."""
     product = deployment.product
     deployment.configure(one="1001", two="no number")
-    failed = product.procman("install", "--wait", "4", check=False)
+    failed = product.procman("install", "--wait", "8", check=False)
     assert failed.returncode == 1
     deployment.assert_as_before()
 
     deployment.configure(one="1001")
     product.procman("install", "--wait", "30")
     deployment.configure(one="1001", two="no number")
-    assert product.procman("install", "--wait", "4", check=False).returncode == 1
+    assert product.procman("install", "--wait", "8", check=False).returncode == 1
 
     def is_only_one_adopted() -> None:
         eventually(lambda: deployment.states()["two"] == "RUNNING", "the old program runs again")
@@ -231,7 +231,7 @@ def test_second_adoption_from_a_file_is_rolled_back_and_completed_alone(existing
     configure(adopts="")
     product.procman("install", "--wait", "30")
     configure(right="no number")
-    failed = product.procman("install", "--wait", "4", check=False)
+    failed = product.procman("install", "--wait", "8", check=False)
     assert "Rolled back to generation 1" in failed.stderr
     is_right_given_back()
     configure()

@@ -39,7 +39,7 @@ def test_install_killed_at_any_moment_leaves_every_file_old_or_new(host: Attacke
             time.sleep(whole * part)
             for pid in host.pids("procman-under-test.py"):
                 host.run(f"kill -9 {pid}", "root", check=False)
-            killed.communicate(timeout=60)
+            killed.communicate(timeout=120)
         between = files(host)
         host.procman("install")
         new = files(host)

@@ -71,7 +71,7 @@ def test_at_once_limits_programs_and_the_lock_limits_commands(product: Product) 
 
     with another_procman(product):
         for words in (["install"], ["rollback"], ["restart"], ["uninstall"]):
-            refused = product.procman(*words, "--lock-wait", "0", check=False, timeout=30)
+            refused = product.procman(*words, "--lock-wait", "0", check=False, timeout=120)
             assert refused.returncode == 1
             assert f"`procman install` (process {os.getpid()}, since 2026-11-22T03:00:00+00:00)" in refused.stderr
     assert signals(product, 3, "rollback", "--wait", "60", "--at-once", "3") == "-abc+abc"

@@ -13,7 +13,7 @@ from tests.product import Product, eventually
 pytestmark = [pytest.mark.supervisord, pytest.mark.celery]
 
 DIES = ["sh", "-c", "echo the reason; sleep 0.2; exit 3"]
-PATIENT, IMPATIENT = ("--wait", "60"), ("--wait", "4")
+PATIENT, IMPATIENT = ("--wait", "60"), ("--wait", "8")
 
 
 def sleeping(**seconds: int) -> str:
@@ -44,9 +44,9 @@ def test_worker_that_dies_after_its_start_is_rolled_back_and_the_end_of_its_log_
     before = pids(product)
     # A worker notices the missing module only after it has imported the app.
     product.configure("[worker.celery]\nconcurrency = 1\nextra_arguments = ['--include=no_such_module']\n[beat]")
-    failed = product.procman("install", "--wait", "8", check=False)
+    failed = product.procman("install", "--wait", "25", check=False)
     assert failed.returncode == 1
-    assert re.search(r"catmaid-celery: was not healthy within 8 s: .* times?\)", failed.stderr)
+    assert re.search(r"catmaid-celery: was not healthy within 25 s: .* times?\)", failed.stderr)
     assert "No module named 'no_such_module'" in failed.stderr
     assert "Rolled back to generation 1, which is now generation 3." in failed.stderr
     assert "Now running: catmaid-celery, catmaid-celery-beat." in failed.stderr

@@ -104,7 +104,7 @@ def test_purge_after_faults_and_edits_restores_the_host_byte_for_byte(host: Atta
     with host.start(f"exec procman --config {CONFIGURATION} install --no-check") as killed:
         for pid in host.pids("procman-under-test.py"):
             host.run(f"kill -9 {pid}", "root", check=False)
-        killed.communicate(timeout=60)
+        killed.communicate(timeout=120)
     if backend == "embedded":
         host.root("kill -9 $(cat /var/lib/procman/supervisor/supervisord.pid)")
         host.procman("start one")

@@ -74,7 +74,7 @@ def test_worker_is_left_alone_when_its_new_code_cannot_start(workers: AttackedHo
     assert f"note: {CONFIGURATION} has changed, and a restart uses the installed files" in refused.stderr
     assert pids(host) == before
 
-    failed = host.procman("restart celery-1 --no-check --wait 3", check=False)
+    failed = host.procman("restart celery-1 --no-check --wait 15", check=False)
     assert failed.returncode == 1
     assert "last lines of its log, " in failed.stderr
     assert "No module named 'no_such_module'" in failed.stderr

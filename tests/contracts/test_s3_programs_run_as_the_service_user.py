@@ -20,7 +20,7 @@ def test_programs_run_as_the_service_user(host: AttackedHost) -> None:
         assert status["Groups"].split() in ([], [str(uid)])
         assert int(status["CapEff"], 16) == int(status["CapPrm"], 16) == 0
     host.root(f"kill -9 {' '.join(map(str, pids))}")
-    foreground.communicate(timeout=60)
+    foreground.communicate(timeout=120)
 
 
 def test_service_user_cannot_change_any_file_that_procman_writes(host: AttackedHost) -> None:

@@ -71,7 +71,7 @@ def test_interrupted_command_names_the_command_that_completes_it(host: AttackedH
         eventually(lambda: bool(host.pids("sleep")), "a program is started, and waited for")
         [pid] = host.pids("procman-under-test")
         host.root(f"kill -INT {pid}")
-        _, errors = install.communicate(timeout=60)
+        _, errors = install.communicate(timeout=120)
     assert install.returncode == 130
     assert errors.endswith(
         "procman: interrupted\n  `procman install` completes it; `procman status` shows the steps that are left.\n"
@@ -96,7 +96,7 @@ def test_interruption_is_the_normal_end_of_following_and_needs_no_message(
         assert any("a line" in each for each in following.stdout)
         [pid] = host.pids("procman-under-test")
         host.root(f"kill -INT {pid}")
-        _, errors = following.communicate(timeout=60)
+        _, errors = following.communicate(timeout=120)
     assert (following.returncode, errors) == (130, "")
 
 
@@ -112,7 +112,7 @@ def test_interrupted_restart_names_the_program_that_will_not_start_again(host: A
         eventually(lambda: "STOPPING" in host.run(status_now, "root", check=False).stdout, "the program is stopping")
         [pid] = host.pids("procman-under-test")
         host.root(f"kill -INT {pid}")
-        _, errors = restart.communicate(timeout=60)
+        _, errors = restart.communicate(timeout=120)
     assert restart.returncode == 130
     assert errors.endswith(
         "procman: interrupted\n"

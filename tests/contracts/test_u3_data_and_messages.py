@@ -104,7 +104,7 @@ def test_command_completes_after_its_reader_has_closed_the_pipe(host: AttackedHo
 def test_failure_that_cannot_be_reported_exits_with_1(host: AttackedHost) -> None:
     failing = TOML.replace('["sleep", "1000"]', '["false"]', 1)
     host.configure(text=failing.replace("start_seconds = 0", "start_seconds = 1"))
-    done = host.procman("install --wait 3 >/dev/full 2>&1", check=False)
+    done = host.procman("install --wait 8 >/dev/full 2>&1", check=False)
     assert (done.returncode, done.stderr) == (1, "")
     assert_asleep(host, 1)  # the failed program was removed, and the other one stays
 

@@ -17,7 +17,7 @@ HEALER = "catmaid-health"
 
 def test_watcher_is_handled_like_every_program(product: Product) -> None:
     product.configure(PROGRAMS.format(command="/bin/true"))
-    failed = product.procman("install", "--no-check", "--wait", "8", check=False)
+    failed = product.procman("install", "--no-check", "--wait", "30", check=False)
     assert f"Stopped and removed, because there is no previous generation: {HEALER}\n" in failed.stderr
     assert list(product.status()) == ["catmaid-celery"]
 

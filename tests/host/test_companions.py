@@ -55,7 +55,7 @@ stderr = "/var/log/apart/err"
 
 COUNT = "import sys; from shop.jobs import count; [count(int(number), 1.5) for number in sys.argv[1:]]"
 
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 120.0
 
 
 class Shop(Project):

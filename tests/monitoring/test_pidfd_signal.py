@@ -52,7 +52,7 @@ def test_signal_reaches_the_process(
     if not has_descriptors:
         monkeypatch.delattr(os, "pidfd_open")
     send(controller(process.pid), PROGRAM, identity(process.pid), signal.SIGTERM)
-    assert process.wait(30) == -signal.SIGTERM
+    assert process.wait(120) == -signal.SIGTERM
 
 
 def test_process_that_has_ended_gets_no_signal(process: subprocess.Popen[bytes]) -> None:
@@ -86,7 +86,7 @@ def test_stopping_process_gets_no_signal_but_the_forced_stop(process: subprocess
         send(stopping, PROGRAM, identity(process.pid), signal.SIGTERM)
     assert process.poll() is None
     send(stopping, PROGRAM, identity(process.pid), signal.SIGKILL)
-    assert process.wait(10) == -signal.SIGKILL
+    assert process.wait(120) == -signal.SIGKILL
 
 
 def test_process_manager_is_queried_after_the_descriptor_is_opened(

@@ -34,7 +34,7 @@ def test_first_look_proves_nothing() -> None:
 def test_process_that_does_not_act_is_idle_since_the_first_look() -> None:
     with process(TICKING) as pid:
         os.kill(pid, signal.SIGSTOP)
-        eventually(lambda: look(None, pid, 0.0)[1].is_stopped, "it is stopped", 10)
+        eventually(lambda: look(None, pid, 0.0)[1].is_stopped, "it is stopped")
         seen = followed(None, pid, HOUR)
         seen = followed(seen, pid, HOUR + 30)
         after, evidence = look(seen, pid, HOUR + 60)
@@ -45,7 +45,7 @@ def test_process_that_does_not_act_is_idle_since_the_first_look() -> None:
 def test_process_that_acts_is_not_idle() -> None:
     with process(TICKING) as pid:
         seen = followed(None, pid, HOUR)
-        eventually(lambda: look(seen, pid, HOUR + 30)[1].acted, "it acts", 10)
+        eventually(lambda: look(seen, pid, HOUR + 30)[1].acted, "it acts")
         after, evidence = look(seen, pid, HOUR + 30)
         assert after
         assert (after.since, evidence.idle_seconds) == (HOUR + 30, 0)

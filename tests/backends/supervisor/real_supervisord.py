@@ -23,7 +23,7 @@ from procman.host import process
 from procman.model import Action, Activation, InstalledProgram, Kind, ProgramState
 from tests.needs import requires
 
-PATIENCE_SECONDS = 30
+PATIENCE_SECONDS = 120
 """How long a test waits for something that should come at once."""
 
 WORKER = '''

@@ -69,7 +69,7 @@ def test_second_install_continues_after_first_has_ended(tmp_path: Path) -> None:
 
         thread = threading.Thread(target=second)
         thread.start()
-        assert waiting.wait(30)
+        assert waiting.wait(120)
         assert not began
         assert other.stdin
         other.stdin.close()

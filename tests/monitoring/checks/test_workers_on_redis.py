@@ -94,7 +94,7 @@ class Site:
     def end(self, workers: Sequence[tuple[Installation, Followed]]) -> None:
         for _, worker in workers:
             worker.launched.process.terminate()
-            worker.launched.process.wait(30)
+            worker.launched.process.wait(120)
 
 
 @pytest.fixture
