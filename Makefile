@@ -6,6 +6,7 @@ PYTHON = python3
 TESTS =
 AT_ONCE = 4
 SUITE =
+MEASURE =
 
 VIRTUALENV = .venv
 BIN = $(VIRTUALENV)/bin
@@ -13,6 +14,7 @@ READY = $(VIRTUALENV)/ready
 DEMO = $(CURDIR)/.build/demo
 PYTEST = $(BIN)/python -m pytest -n $(AT_ONCE) --dist loadgroup
 UNIT = $(BIN)/python -m pytest -n 4 --dist worksteal --hypothesis-profile='few examples' -m '$(ALONE)'
+COVERAGE = --cov --cov-report=term:skip-covered
 ALONE = not (supervisord or celery or versions or package or strace or thorough or root or host or chaos or soak)
 
 # Otherwise Python would compile many modules again each time a test starts it.
@@ -24,13 +26,13 @@ help: ## show this list
 	done
 
 test: lint packages ## lint, then run all tests; TESTS=tests/config runs some of them, AT_ONCE=1 one at a time
-	$(PYTEST) $(TESTS)
+	$(PYTEST) $(MEASURE) $(TESTS)
 
 unit: $(READY) ## run the tests that need no supervisord, Celery, root, host or network, in under a minute
 	$(UNIT) $(TESTS)
 
 coverage: $(READY) ## run the tests of `make unit` and check that they cover as much of procman/ as setup.cfg requires
-	$(UNIT) --cov --cov-report=term:skip-covered
+	$(UNIT) $(COVERAGE)
 
 lint: $(READY) ## check style, types, and the words of pages, messages and test names
 	$(BIN)/ruff check .

@@ -58,21 +58,21 @@ def pytest_report_header() -> list[str]:
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest selects by marker
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Add the markers of fixtures to the tests that use them."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Add the markers of fixtures to the tests that use them, and sort groups first.
+
+    A group runs on one process: begun late, it would keep the others waiting at the end.
+    """
+    is_measured = bool(config.getoption("cov_source", None))
     for item in items:
         for fixture in getattr(item, "fixturenames", ()):
             for marker in needs.OF_FIXTURES.get(fixture, ()):
                 item.add_marker(marker)
             if fixture == "reachable_python":  # takes ten seconds to create
                 item.add_marker(pytest.mark.xdist_group(fixture))
-
-
-def pytest_make_parametrize_id(val: object) -> str | None:
-    """Shorten the names of tests for values of kilobytes: every report of a test process has them."""
-    if isinstance(val, str | bytes) and len(val) > LONGEST_ID:
-        return f"{val[:LONGEST_ID]!a}..."
-    return None
+        if is_measured and not needs.NOT_ALONE.isdisjoint(marker.name for marker in item.iter_markers()):
+            item.add_marker("no_cover")
+    items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None)
 
 
 def pytest_collection() -> None:

@@ -18,6 +18,11 @@ OF_FIXTURES = {
 }
 """The markers that come with a fixture, by its name."""
 
+NOT_ALONE = frozenset(
+    ("supervisord", "celery", "versions", "package", "strace", "thorough", "root", "host", "chaos", "soak")
+)
+"""The markers of the tests that `make unit` deselects: how much of procman the tests cover is measured without them."""
+
 running: list[pytest.Item] = []
 """The test that is being set up or runs; empty during teardown."""
 
