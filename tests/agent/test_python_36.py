@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 
 from procman import agent, probes
-from procman.agent import BESIDE_LAUNCHER
+from procman.agent import BESIDE_LAUNCHER, LAUNCHER
 from procman.preflight.gather import PATH_SOURCES
 from procman.probes.app import CHECK_SOURCES
 from procman.probes.broker import LOOK_SOURCES
 from procman.probes.broker import SOURCES as BROKER_SOURCES
 
 PROBES = (CHECK_SOURCES, BROKER_SOURCES, LOOK_SOURCES, PATH_SOURCES)
+LAUNCHER_FILE = Path(agent.__file__).with_name(LAUNCHER)
 SCRIPTS = sorted(Path(probes.__file__).parent.glob("*_script.py"))
 FILES = [*sorted(Path(agent.__file__).parent.glob("*.py")), *SCRIPTS, CHECK_SOURCES[0]]
 BEFORE_SCRIPT = {file: {each.stem for each in sources} for sources in PROBES for file in sources}
@@ -63,12 +64,14 @@ import os, pathlib, runpy, sys, traceback
 
 def run(file):
     if file.parent.name == "agent" and file.stem not in ("__init__", "launcher"):
-        runpy.run_path(str(file.with_name("launcher.py")))["import_beside"](file.stem)
+        import_beside(file.stem)
     else:
         # billiard imports the main module again, under this name, in children that it does not fork.
         runpy.run_path(str(file), run_name="__mp_main__")
 
-for name in sys.argv[1:]:
+launcher, *names = sys.argv[1:]
+import_beside = runpy.run_path(launcher)["import_beside"]
+for name in names:
     child = os.fork()
     if child == 0:
         try:
@@ -82,6 +85,10 @@ for name in sys.argv[1:]:
 
 def test_import_has_no_effect(python: Path, tmp_path: Path) -> None:
     done = subprocess.run(
-        [python, "-W", "error", "-c", IMPORT, *FILES], cwd=tmp_path, capture_output=True, text=True, check=False
+        [python, "-W", "error", "-c", IMPORT, LAUNCHER_FILE, *FILES],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
