@@ -190,6 +190,7 @@ class Handback:
         if held and not handback_broker.run_script(order):
             raise ConnectionError
         handback_broker.forget(channel, held)
+        handback_broker.note(pending)
         return len(order["tags"])
 
     def _end_process(self, running: Running) -> None:
@@ -207,6 +208,7 @@ class Handback:
             os._exit(0)
         if kind == REDIS:
             events = list(self._events(running, is_last=True))
+            handback_broker.note(pending)
             handback_broker.become_script(self._order(channel, pending, events))
 
     def _order(self, channel: Any, pending: List[Any], events: Sequence[Dict[str, Any]]) -> Dict[str, Any]:

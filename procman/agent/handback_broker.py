@@ -15,6 +15,8 @@ import sys
 from time import monotonic, sleep
 from typing import Any, Dict, List, Mapping
 
+from .task_recorder import note_acknowledged
+
 RABBITMQ, REDIS, OTHER = "RabbitMQ", "Redis", "other"
 
 SCRIPT = "handback_script.py"
@@ -81,6 +83,13 @@ def acknowledge(messages: List[Any]) -> None:
     """Acknowledge messages to RabbitMQ while the thread of the connection does not use it."""
     for message in messages:
         message.channel.basic_ack(message.delivery_tag)
+        note_acknowledged(message)
+
+
+def note(acknowledged: List[Any]) -> None:
+    """Record that the script acknowledges these messages."""
+    for message in acknowledged:
+        note_acknowledged(message)
 
 
 def held_tags(channel: Any) -> List[str]:

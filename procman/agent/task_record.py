@@ -59,6 +59,8 @@ MARK_SIZE = 32
 MARK_STATE = 16
 """The offset of the last field of a mark."""
 ENDED = 0x5A
+PENDING_AT, PENDING = 24, 0x5A
+"""Where in the mark with a slot's number it is noted that the broker does not know yet of an early acknowledgement."""
 SIZE_BEFORE = HEADER_SIZE + SLOTS * SLOT_SIZE
 """The size of a record without marks, which agents of procman 0.2.0 and earlier write."""
 SIZE = SIZE_BEFORE + MARKS * MARK_SIZE
@@ -95,6 +97,8 @@ class RunningTask(NamedTuple):
     """Celery sends it again if only its pool process dies (`retry_on_worker_lost` of 5.7)."""
     progress: str = ""
     """`WAITING`, `BEGUN` or `FINISHED`; empty if unknown."""
+    is_unacknowledged: bool = False
+    """The broker does not know yet that its message is acknowledged, if that was to be when it started."""
 
 
 class TaskRecord(NamedTuple):
@@ -163,6 +167,11 @@ def mark_offset(number: int) -> int:
     return SIZE_BEFORE + number * MARK_SIZE
 
 
+def pending_offset(number: int) -> int:
+    """Return where `PENDING` is for the task in a slot."""
+    return mark_offset(number) + PENDING_AT
+
+
 def name_of(text: str) -> bytes:
     """Return the bytes of a printable name that are kept."""
     return _cut(text.encode("utf-8"), MOST_NAME)
@@ -198,7 +207,8 @@ def read(content: bytes) -> TaskRecord:
         if body is None:
             damaged += 1
         else:
-            tasks.append(_read_body(body))
+            is_pending = content[: len(MAGIC)] == MAGIC and content[pending_offset(number)] == PENDING
+            tasks.append(_read_body(body)._replace(is_unacknowledged=is_pending))
     marks = _read_marks(content)
     tasks = [task._replace(progress=_progress(task, record.pid, marks)) for task in tasks]
     return record._replace(tasks=tuple(sorted(tasks, key=lambda task: task.started)), damaged=damaged)

@@ -134,11 +134,12 @@ class TaskRecorder:
             kind = self._kinds.get(name)
             if kind is None or kind.task is not task:
                 kind = self._new_kind(name, task)
-            started_wall, wall = request.time_start, time()
+            # A pause between the clocks must not make it later than the begin of the task's code (`task_marks.py`).
+            now, started_wall, wall = monotonic(), request.time_start, time()
             if not started_wall or not 0 <= started_wall <= wall:
                 started_wall = wall
             # That clock may be set while the task runs: convert it now.
-            started = monotonic() - (wall - started_wall)
+            started = now - (wall - started_wall)
             if started < 0:
                 started = 0.0
             request.procman_since = started
@@ -147,6 +148,8 @@ class TaskRecorder:
             if slot is None:
                 self._unrecorded.add(reference)
                 self._count_unrecorded()
+            elif not kind.acks_late:
+                request.message.procman_task = self, reference
         except Exception as error:
             self.problem = described(error)
 
@@ -167,6 +170,12 @@ class TaskRecorder:
                 self._clear(slot)
         except Exception as error:
             self.problem = described(error)
+
+    def note_acknowledged(self, reference: Any) -> None:
+        """Record that the broker knows that the message of a task is acknowledged, if the task still runs."""
+        run = self._running.get(reference)
+        if run is not None and run[0] is not None:
+            self.file[_pending_of(run[0])] = 0
 
     def _new_kind(self, name: Any, task: Any) -> Kind:
         if name in self._kinds or len(self._kinds) >= MOST_KINDS:
@@ -192,6 +201,7 @@ class TaskRecorder:
             return None
         try:
             file[slot + task_record.SLOT_BODY : slot + task_record.SLOT_BODY + len(body)] = body
+            file[_pending_of(slot)] = 0 if kind.acks_late else task_record.PENDING
             # Only now is the slot in use: a process that is killed before this leaves it free.
             file[slot] = task_record.USED
         except OSError as error:  # only of a file that is not mapped
@@ -298,6 +308,35 @@ class RunningReferences(set):  # type: ignore[type-arg]
         for reference in list(self):
             self._leave(reference)
         super().clear()
+
+
+def note_acknowledged(message: Any) -> None:
+    """Record that the broker knows that `message` is acknowledged.
+
+    Celery acknowledges a message early to itself at first, and to the broker when its event loop turns: in the solo
+    pool after the task, in the threads pool up to a second later.
+    """
+    try:
+        recorder, reference = message.procman_task
+        recorder.note_acknowledged(reference)
+    except Exception:  # noqa: S110  # most messages are of no running task
+        pass
+
+
+def follow_acknowledgements(messages: Any) -> None:
+    """Record when a message of the class `messages`, kombu's, is acknowledged."""
+    acknowledge = messages.ack
+
+    def acknowledge_and_record(self: Any, *arguments: Any, **more: Any) -> Any:
+        result = acknowledge(self, *arguments, **more)
+        note_acknowledged(self)
+        return result
+
+    messages.ack = acknowledge_and_record
+
+
+def _pending_of(slot: int) -> int:
+    return task_record.pending_offset((slot - task_record.HEADER_SIZE) // task_record.SLOT_SIZE)
 
 
 def follow(active_requests: Any, recorder: TaskRecorder) -> None:

@@ -153,6 +153,7 @@ def _record_tasks(observed: WorkerState, recorder: TaskRecorder) -> None:
     recorder.has_pool_processes = observed.pool == "prefork"
     observed.longest_tasks = recorder.longest_tasks
     task_recorder.follow(sys.modules["celery.worker.state"].active_requests, recorder)
+    task_recorder.follow_acknowledgements(sys.modules["kombu.message"].Message)
 
 
 def _mark_tasks(worker: Any, recorder: TaskRecorder) -> None:

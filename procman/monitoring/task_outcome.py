@@ -49,10 +49,11 @@ def fate_of(
     worker, as after anything but a crash of the host.
     """
     name = BROKERS.get(record.transport, "")
+    is_held = task.acks_late or (task.is_unacknowledged and is_certain)
     # Other transports of kombu keep unacknowledged messages in the worker's memory.
-    if not task.acks_late or (record.transport and not name):
+    if not is_held or (record.transport and not name):
         return Fate(_of_acknowledged(task, runs_on=runs_on, is_certain=is_certain))
-    if task.id in handed_back and not task.is_cut:
+    if task.acks_late and task.id in handed_back and not task.is_cut:
         return Fate(Outcome.HANDED_BACK, name)
     if record.transport in AT_ONCE or record.visibility_seconds is None:
         return Fate(Outcome.REDELIVERED, name)

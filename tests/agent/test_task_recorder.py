@@ -26,6 +26,17 @@ from procman.host.process import start_ticks
 COUNTER = itertools.count()
 
 
+class Message:
+    """What a message of kombu has."""
+
+    def __init__(self) -> None:
+        self.calls: list[Any] = []
+
+    def ack(self, *arguments: Any) -> str:
+        self.calls.append(arguments)
+        return "acknowledged"
+
+
 class Request:
     """What a request of Celery has."""
 
@@ -35,6 +46,7 @@ class Request:
         self.id = task_id
         self.name = name
         self.task = SimpleNamespace(acks_late=acks_late, reject_on_worker_lost=None)
+        self.message = Message()
         # In the order of their creation, whatever the rounding of the clocks.
         self.time_start = time.time() - 1 + next(COUNTER) % 1000 / 1000
 
@@ -73,6 +85,30 @@ def test_a_task_is_in_the_record_until_it_ends(tmp_path: Path) -> None:
     assert ids(tmp_path) == ["b"]
     active.clear()
     assert ids(tmp_path) == []
+
+
+def test_early_acknowledgement_is_noted_once_the_broker_knows_of_it(tmp_path: Path) -> None:
+    class Acknowledged(Message):
+        pass
+
+    task_recorder.follow_acknowledgements(Acknowledged)
+    _, active = opened(tmp_path)
+    early, late, ended = Request("early"), Request("late", acks_late=True), Request("ended")
+    for request in (early, late, ended):
+        request.message = Acknowledged()
+        active.add(request)
+    pending = {task.id: task.is_unacknowledged for task in record(tmp_path).tasks}
+    assert pending == {"early": True, "late": False, "ended": True}
+    active.discard(ended)
+    # Another task takes its slot.
+    active.add(other := Request("other"))
+    for request in (ended, early, late):
+        assert request.message.ack(True) == "acknowledged"
+        assert request.message.calls == [(True,)]
+    pending = {task.id: task.is_unacknowledged for task in record(tmp_path).tasks}
+    assert pending == {"early": False, "late": False, "other": True}
+    task_recorder.note_acknowledged(other.message)
+    assert not any(task.is_unacknowledged for task in record(tmp_path).tasks)
 
 
 class Steps:

@@ -114,5 +114,6 @@ def carried_out(
     print(f"listed: {dict(Counter(each.outcome for each in killed.listed))}; done: {killed.done}")
     print(f"lost between Redis and a worker: {len(killed.lost_by_redis)}")
     print(*killed.of_lost_by_redis(), sep="\n")
-    print(*killed.violations(), sep="\n", flush=True)
+    for wrong in killed.violations():
+        print(wrong, *killed.history_of(wrong.partition(":")[0]), sep="\n    ", flush=True)
     return killed

@@ -9,6 +9,7 @@ from procman.monitoring.task_outcome import Fate, Outcome, fate_of
 
 EARLY = RunningTask("a", "shop.crop", 120.0, 1000.0, 7, progress=BEGUN)
 LATE = EARLY._replace(acks_late=True)
+UNACKNOWLEDGED = EARLY._replace(is_unacknowledged=True)
 RECORD = TaskRecord("boot", 5, 100.0, 900.0)
 RABBITMQ, REDIS = RECORD._replace(transport="amqp"), RECORD._replace(transport="redis", visibility_seconds=3600.0)
 
@@ -28,6 +29,10 @@ RABBITMQ, REDIS = RECORD._replace(transport="amqp"), RECORD._replace(transport="
         (EARLY._replace(progress=WAITING), REDIS, Fate(Outcome.NOT_BEGUN)),
         (EARLY._replace(progress=FINISHED), REDIS, Fate(Outcome.MAY_HAVE_FINISHED)),
         (EARLY._replace(progress=""), REDIS, Fate(Outcome.MAY_HAVE_FINISHED)),
+        # The broker did not know yet that Celery had acknowledged it.
+        (UNACKNOWLEDGED, RABBITMQ, Fate(Outcome.REDELIVERED, "RabbitMQ")),
+        (UNACKNOWLEDGED, REDIS, Fate(Outcome.REDELIVERED, "Redis", 4600.0)),
+        (UNACKNOWLEDGED, RECORD._replace(transport="filesystem"), Fate(Outcome.GONE)),
     ],
 )
 def test_outcome_follows_from_acknowledgement_progress_and_broker(
@@ -41,6 +46,10 @@ def test_handed_back_task_is_the_one_that_the_worker_names() -> None:
     assert fate_of(LATE, RABBITMQ, handed_back={"b"}).outcome is Outcome.REDELIVERED
     # An event names the lost tasks as well.
     assert fate_of(EARLY, RABBITMQ, handed_back={"a"}).outcome is Outcome.GONE
+
+
+def test_old_record_does_not_show_whether_a_message_was_acknowledged() -> None:
+    assert fate_of(UNACKNOWLEDGED, RABBITMQ, is_certain=False).outcome is Outcome.MAY_HAVE_FINISHED
 
 
 @pytest.mark.parametrize("progress", [WAITING, BEGUN])

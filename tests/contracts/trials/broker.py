@@ -37,8 +37,8 @@ def count(queues):
 def restore(urls):
     """Put back what Redis has kept unacknowledged beyond the visibility timeout, as a worker that connects does.
 
-    A worker that runs already looks only every 100 seconds (kombu 4.6 to 5.7). One that was killed while it did has left
-    its lock, which keeps all others from it for five minutes.
+    A worker that runs already looks only every 100 seconds (kombu 4.6 to 5.7). One that was killed while it did has
+    left its lock, which keeps all others from it for five minutes.
     """
     for url in urls:
         with app.connection_for_read(url) as connection:

@@ -101,6 +101,12 @@ class Killed:
             for task_id in self.lost_by_redis
         ]
 
+    def history_of(self, task_id: str) -> list[str]:
+        """Return what the store has about a task and its worker's kills, and what procman listed."""
+        kept = {task_id, task_id.partition(".")[0]}
+        lines = [line for line in self.lines if line.split()[1] in kept]
+        return lines + [str(each) for each in self.listed if each.task_id == task_id]
+
     def violations(self) -> list[str]:
         return violations(self.sent, stored(self.lines), self.listed, self.lost_by_redis)
 
