@@ -11,6 +11,7 @@ import uuid
 from pathlib import Path
 
 from celery import Celery, signals
+from celery.app import trace
 from celery.backends.base import Backend
 from kombu import Queue
 
@@ -109,12 +110,16 @@ def work(self, seconds):
     note_work("ended")
 
 
-@signals.task_prerun.connect
-def note_begin(task_id, sender, **_):
-    """Note that Celery is about to call the task."""
-    if sender.name == "trials.work":
-        current.task_id, current.run = task_id, uuid.uuid4().hex
-        note_work("begins")
+def noting_begin(context):
+    """Note that Celery begins to prepare a run, in the class of its context."""
+
+    def noted(request, **more):
+        if request and request.get("task") == "trials.work":
+            current.task_id, current.run = request["id"], uuid.uuid4().hex
+            note_work("begins")
+        return context(request, **more)
+
+    return noted
 
 
 def noting_report(report):
@@ -128,6 +133,7 @@ def noting_report(report):
     return noted
 
 
+trace.Context = noting_begin(trace.Context)
 Backend.mark_as_done = noting_report(Backend.mark_as_done)
 
 

@@ -28,7 +28,7 @@ class Run:
 
     task_id: str
     begins: int
-    """Celery is about to call the task."""
+    """Celery begins to prepare the call of the task."""
     began: int | None = None
     """The first line of the task."""
     ended: int | None = None

@@ -52,7 +52,7 @@ def verdict(
         (cut() + "begins a 2\nbegan a 2\n" + SECOND, [("redelivered", 5), ("gone", 15)]),
         (cut() + SECOND + run(2), [("sent again", 5), ("handed back", 15)]),
         (cut() + SECOND, [("redelivered", 5), ("had not begun", 15)]),
-        # Between the signal of Celery that a task begins and the first line of the task, either is right.
+        # Between the begin of its preparation by Celery and the first line of the task, either is right.
         ("begins a 1\n" + killed(), [("gone", 5)]),
         ("begins a 1\n" + killed(), [("had not begun", 5)]),
         # So it is between the last line of a task and the report of its end.
