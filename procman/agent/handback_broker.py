@@ -15,7 +15,7 @@ import sys
 from time import monotonic, sleep
 from typing import Any, Dict, List, Mapping
 
-from .task_recorder import note_acknowledged
+from .task_recorder import note_acknowledgement
 
 RABBITMQ, REDIS, OTHER = "RabbitMQ", "Redis", "other"
 
@@ -82,14 +82,14 @@ def _acknowledged_by(operation: Any) -> Any:
 def acknowledge(messages: List[Any]) -> None:
     """Acknowledge messages to RabbitMQ while the thread of the connection does not use it."""
     for message in messages:
+        note_acknowledgement(message)
         message.channel.basic_ack(message.delivery_tag)
-        note_acknowledged(message)
 
 
 def note(acknowledged: List[Any]) -> None:
     """Record that the script acknowledges these messages."""
     for message in acknowledged:
-        note_acknowledged(message)
+        note_acknowledgement(message)
 
 
 def held_tags(channel: Any) -> List[str]:

@@ -59,8 +59,9 @@ MARK_SIZE = 32
 MARK_STATE = 16
 """The offset of the last field of a mark."""
 ENDED = 0x5A
-PENDING_AT, PENDING = 24, 0x5A
-"""Where in the mark with a slot's number it is noted that the broker does not know yet of an early acknowledgement."""
+PENDING_AT, PENDING, ON_ITS_WAY = 24, 0x5A, 0x33
+"""Where in the mark with a slot's number it is noted that the broker does not know yet, or perhaps, of an early
+acknowledgement."""
 SIZE_BEFORE = HEADER_SIZE + SLOTS * SLOT_SIZE
 """The size of a record without marks, which agents of procman 0.2.0 and earlier write."""
 SIZE = SIZE_BEFORE + MARKS * MARK_SIZE
@@ -99,6 +100,8 @@ class RunningTask(NamedTuple):
     """`WAITING`, `BEGUN` or `FINISHED`; empty if unknown."""
     is_unacknowledged: bool = False
     """The broker does not know yet that its message is acknowledged, if that was to be when it started."""
+    may_be_acknowledged: bool = False
+    """The acknowledgement was being sent."""
 
 
 class TaskRecord(NamedTuple):
@@ -207,8 +210,9 @@ def read(content: bytes) -> TaskRecord:
         if body is None:
             damaged += 1
         else:
-            is_pending = content[: len(MAGIC)] == MAGIC and content[pending_offset(number)] == PENDING
-            tasks.append(_read_body(body)._replace(is_unacknowledged=is_pending))
+            pending = content[pending_offset(number)] if content[: len(MAGIC)] == MAGIC else 0
+            task = _read_body(body)._replace(is_unacknowledged=pending == PENDING)
+            tasks.append(task._replace(may_be_acknowledged=pending == ON_ITS_WAY))
     marks = _read_marks(content)
     tasks = [task._replace(progress=_progress(task, record.pid, marks)) for task in tasks]
     return record._replace(tasks=tuple(sorted(tasks, key=lambda task: task.started)), damaged=damaged)

@@ -171,11 +171,11 @@ class TaskRecorder:
         except Exception as error:
             self.problem = described(error)
 
-    def note_acknowledged(self, reference: Any) -> None:
-        """Record that the broker knows that the message of a task is acknowledged, if the task still runs."""
+    def note_acknowledgement(self, reference: Any, state: int) -> None:
+        """Record what the broker knows of the acknowledgement of a task, if the task still runs."""
         run = self._running.get(reference)
         if run is not None and run[0] is not None:
-            self.file[_pending_of(run[0])] = 0
+            self.file[_pending_of(run[0])] = state
 
     def _new_kind(self, name: Any, task: Any) -> Kind:
         if name in self._kinds or len(self._kinds) >= MOST_KINDS:
@@ -310,15 +310,15 @@ class RunningReferences(set):  # type: ignore[type-arg]
         super().clear()
 
 
-def note_acknowledged(message: Any) -> None:
-    """Record that the broker knows that `message` is acknowledged.
+def note_acknowledgement(message: Any, state: int = 0) -> None:
+    """Record that the broker knows that `message` is acknowledged, or with another `state`, that this is on its way.
 
     Celery acknowledges a message early to itself at first, and to the broker when its event loop turns: in the solo
     pool after the task, in the threads pool up to a second later.
     """
     try:
         recorder, reference = message.procman_task
-        recorder.note_acknowledged(reference)
+        recorder.note_acknowledgement(reference, state)
     except Exception:  # noqa: S110  # most messages are of no running task
         pass
 
@@ -328,8 +328,9 @@ def follow_acknowledgements(messages: Any) -> None:
     acknowledge = messages.ack
 
     def acknowledge_and_record(self: Any, *arguments: Any, **more: Any) -> Any:
+        note_acknowledgement(self, task_record.ON_ITS_WAY)
         result = acknowledge(self, *arguments, **more)
-        note_acknowledged(self)
+        note_acknowledgement(self)
         return result
 
     messages.ack = acknowledge_and_record

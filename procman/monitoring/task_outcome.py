@@ -49,6 +49,9 @@ def fate_of(
     worker, as after anything but a crash of the host.
     """
     name = BROKERS.get(record.transport, "")
+    # Whether the broker knows of its acknowledgement cannot be known.
+    if task.may_be_acknowledged and name:
+        return Fate(Outcome.MAY_HAVE_FINISHED)
     is_held = task.acks_late or (task.is_unacknowledged and is_certain)
     # Other transports of kombu keep unacknowledged messages in the worker's memory.
     if not is_held or (record.transport and not name):

@@ -107,7 +107,9 @@ def test_early_acknowledgement_is_noted_once_the_broker_knows_of_it(tmp_path: Pa
         assert request.message.calls == [(True,)]
     pending = {task.id: task.is_unacknowledged for task in record(tmp_path).tasks}
     assert pending == {"early": False, "late": False, "other": True}
-    task_recorder.note_acknowledged(other.message)
+    task_recorder.note_acknowledgement(other.message, task_record.ON_ITS_WAY)
+    assert [task.may_be_acknowledged for task in record(tmp_path).tasks if not task.acks_late] == [False, True]
+    task_recorder.note_acknowledgement(other.message)
     assert not any(task.is_unacknowledged for task in record(tmp_path).tasks)
 
 

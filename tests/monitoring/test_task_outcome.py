@@ -32,6 +32,7 @@ RABBITMQ, REDIS = RECORD._replace(transport="amqp"), RECORD._replace(transport="
         # The broker did not know yet that Celery had acknowledged it.
         (UNACKNOWLEDGED, RABBITMQ, Fate(Outcome.REDELIVERED, "RabbitMQ")),
         (UNACKNOWLEDGED, REDIS, Fate(Outcome.REDELIVERED, "Redis", 4600.0)),
+        (EARLY._replace(may_be_acknowledged=True), RABBITMQ, Fate(Outcome.MAY_HAVE_FINISHED)),
         (UNACKNOWLEDGED, RECORD._replace(transport="filesystem"), Fate(Outcome.GONE)),
     ],
 )

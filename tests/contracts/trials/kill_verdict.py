@@ -17,9 +17,8 @@ LOST = frozenset({GONE, MAY_HAVE_FINISHED, HAD_NOT_BEGUN})
 RUNS_AGAIN = frozenset({"redelivered", "sent again", "handed back"})
 POOL_CHILD, CHILD_WITHOUT_MEMORY = "pool child", "pool child out of memory"
 WHOLE_TREE, REBOOT = "whole tree", "reboot"
-LEAVES_NOTHING = frozenset({POOL_CHILD, CHILD_WITHOUT_MEMORY, WHOLE_TREE})
-"""Kinds of kills after which it is known how far each task of a killed process had come: none of them outlives its main
-process, and the record shows the last moment."""
+LEAVE_NO_DOUBT = frozenset({POOL_CHILD, CHILD_WITHOUT_MEMORY})
+"""Kinds of kills after which the main process still knows how far each task of the killed one had come."""
 
 
 @dataclass
@@ -162,7 +161,7 @@ class _Account:
         runs_again = any(run.begins > kill.before for run in self.runs)
         if entry.outcome in RUNS_AGAIN and not (runs_again or self.is_lost or self._is_lost_after(kill)):
             yield f"{where} it was not run again"
-        if entry.outcome == MAY_HAVE_FINISHED and kill.kind in LEAVES_NOTHING and self._is_last(entry):
+        if entry.outcome == MAY_HAVE_FINISHED and kill.kind in LEAVE_NO_DOUBT and self._is_last(entry):
             was_cut = [run.began is not None and run.ended is None for run in interrupted]
             if was_cut and all(was_cut):
                 yield f"{where} it was known that it had not"
