@@ -1,7 +1,7 @@
 """Virtualenvs with the Celery versions that procman supports, created once and kept in .cache.
 
 A test with the fixture `celery_environment` (tests/conftest.py) runs once with each version, and is skipped if there is
-no suitable Python.
+no suitable Python. `python -m tests.celery_environments` creates most of them.
 """
 
 from __future__ import annotations
@@ -237,3 +237,9 @@ def _run(command: Sequence[str | Path]) -> None:
     done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise RuntimeError(f"{' '.join(map(str, command))} failed:\n{done.stdout}{done.stderr}")
+
+
+if __name__ == "__main__":
+    # The specs that most tests use. A test that is first to need another one creates it.
+    for each in (*CELERY_SPECS, CELERY_REDIS):
+        environment_of(each)
