@@ -48,6 +48,7 @@ MORE = {
     "solo": 'pool = "solo"',
     # A graceful stop waits for the pool, which never ends.
     "pool": f"stop_timeout_seconds = {STOP}",
+    "working": 'extra_arguments = ["--include=exercise.until_freed"]',
     "dying": f'stop_timeout_seconds = {STOP}\nextra_arguments = ["--include=exercise.ailing_children"]',
 }
 
@@ -75,6 +76,17 @@ class Faulty:
     product: Product
     pids: dict[str, int] = field(default_factory=dict)
     second_beat: subprocess.Popen[bytes] | None = None
+    before: dict[str, int] = field(default_factory=dict)
+    """The numbers of events before a fault: on a very busy machine, there may be some about the start."""
+
+    @property
+    def freed(self) -> Path:
+        """Return the file that ends the task of the worker `working`."""
+        return self.product.directory / "freed"
+
+    def heartbeat(self, key: str) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads((self.run_directory(key) / "heartbeat.json").read_text())
+        return found
 
     def pid(self, key: str) -> int | None:
         found: int | None = self.product.status()[f"catmaid-{key}"]["pid"]
@@ -87,7 +99,7 @@ class Faulty:
 
     def events(self, key: str) -> list[dict[str, Any]]:
         lines = self.product.procman("events", "--json", "-n", "1000", f"catmaid-{key}").stdout
-        return [json.loads(line) for line in lines.splitlines()]
+        return [json.loads(line) for line in lines.splitlines()][self.before.get(key, 0) :]
 
     def reported(self, key: str) -> list[tuple[str, str]]:
         """Return the kinds of the events of a program, each with its code."""
@@ -169,7 +181,6 @@ def _cause(faulty: Faulty) -> None:
     product.send("hold", 1, LONG, queue="busy")
     product.send("echo", 2, queue="busy", times=3)
     product.send("hold", 5, LONG, queue="solo")
-    product.send("hold", 6, LONG, queue="working")
     for child in psutil.Process(pids["pool"]).children():
         child.send_signal(signal.SIGSTOP)
     product.send("echo", 10, queue="pool", times=2)
@@ -184,7 +195,10 @@ def _cause(faulty: Faulty) -> None:
     # On a very busy machine, late heartbeats may already have caused a restart.
     for name in ("frozen", "working", "celery-beat"):
         pids[name] = faulty.pid(name) or pids[name]
+    faulty.celery("call", "until_freed.hold", "--args", json.dumps([6, str(faulty.freed)]), "--queue", "working")
     eventually(lambda: product.counted("started")[6] == 1, "its task runs", PATIENCE)
+    eventually(lambda: faulty.heartbeat("working")["busy"] == 1, "its heartbeat has the task", PATIENCE)
+    faulty.before["working"] = len(faulty.events("working"))
     for name in ("frozen", "working"):
         os.kill(pids[name], signal.SIGSTOP)
     os.kill(pids["celery-beat"], signal.SIGSTOP)
@@ -204,7 +218,8 @@ def test_frozen_worker_with_a_running_task_gets_term_only_and_restarts_once_it_c
     [event] = [each for each in faulty.events("working") if each["what"] == "healing"]
     assert event["action"] == "sent SIGTERM for a graceful restart"
     assert event["reason"].endswith("it is frozen, but its pool processes may be running tasks")
-    eventually(lambda: faulty.product.counted("finished")[6] == 1, "its task has finished", LONG + PATIENCE)
+    faulty.freed.touch()
+    eventually(lambda: faulty.product.counted("finished")[6] == 1, "its task has finished", PATIENCE)
     time.sleep(2 * FAILURES * INTERVAL)
     assert faulty.pid("working") == faulty.pids["working"]
     os.kill(faulty.pids["working"], signal.SIGCONT)
@@ -221,14 +236,15 @@ def test_frozen_beat_is_killed_and_one_beat_runs_again(faulty: Faulty) -> None:
 def test_beat_with_a_blocked_main_thread_is_detected_by_its_ticks_and_killed(faulty: Faulty) -> None:
     """It still writes heartbeats, but does not react to signals."""
     eventually(lambda: faulty.is_new("celery-beat"), "the frozen one was replaced", PATIENCE)
-    before = faulty.pid("celery-beat")
+    faulty.pids["celery-beat"] = faulty.pid("celery-beat") or 0
+    faulty.before["celery-beat"] = len(faulty.events("celery-beat"))
     deaf = faulty.ail("beat-is-deaf")
-    eventually(lambda: faulty.level("celery-beat", "PM401") == "CRITICAL", "it is found", 2 * STALE + PATIENCE)
-    assert faulty.pid("celery-beat") == before
+    # It stays critical for a few seconds only, which `health` can miss; the event remains.
+    eventually(lambda: ("found", "PM401") in faulty.reported("celery-beat"), "it is found", 2 * STALE + PATIENCE)
     deaf.unlink()
-    faulty.pids["celery-beat"] = before or 0
     eventually(lambda: faulty.is_new("celery-beat"), "a new process ticks", PATIENCE)
-    assert ("healing", "PM401") in faulty.reported("celery-beat")
+    [found, healing, *_] = [each for each in faulty.events("celery-beat") if each["code"] == "PM401"]
+    assert (found["what"], found["level"], healing["what"]) == ("found", "CRITICAL", "healing")
     assert len(faulty.product.main_processes("beat")) == 1
 
 
@@ -261,11 +277,9 @@ def test_held_worker_is_reported_but_not_restarted_until_it_is_released(faulty: 
     ten = range(200, 210)
     eventually(lambda: all(faulty.product.counted("finished")[each] == 1 for each in ten), "it takes all ten", PATIENCE)
     assert faulty.nagios("held")[0] == 0
-    assert [what for what, _ in faulty.reported("held") if what in ("held", "released", "healing")] == [
-        "held",
-        "released",
-        "healing",
-    ]
+    # On a very busy machine, it may be restarted again later.
+    orders = [what for what, _ in faulty.reported("held") if what in ("held", "released", "healing")]
+    assert orders[:3] == ["held", "released", "healing"]
 
 
 def test_frozen_pool_is_detected_by_waiting_messages(faulty: Faulty) -> None:
