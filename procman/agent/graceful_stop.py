@@ -34,9 +34,30 @@ def follow(worker: Any, observed: WorkerState, handback: Any) -> None:
         # It begins again for each connection, and then the hub may have been reset.
         requests.wake(consumer.hub)
         arrivals.watch(consumer)
+        if observed.pool == "solo":
+            _acknowledge_at_once(consumer)
         return loop(consumer, *arguments, **more)
 
     loops.asynloop = watched_loop
+
+
+def _acknowledge_at_once(consumer: Any) -> None:
+    """Let a solo worker acknowledge messages when Celery means to, not in a later round of the loop.
+
+    That may be several tasks later, and a kill until then would repeat all of them, however early they are acknowledged.
+    """
+    for name in ("call_soon", "call_soon_ack"):
+        later = getattr(consumer, name, None)
+        if later is not None and name not in vars(consumer):
+            setattr(consumer, name, _at_once(later))
+
+
+def _at_once(later: Callable[..., Any]) -> Callable[..., Any]:
+    def call(function: Any, *arguments: Any, **more: Any) -> Any:
+        is_acknowledgement = getattr(function, "__name__", "") == "ack_log_error"
+        return function(*arguments, **more) if is_acknowledgement else later(function, *arguments, **more)
+
+    return call
 
 
 class StateOfLoop:

@@ -143,6 +143,19 @@ def test_reserved_messages_run_elsewhere_at_once_and_the_running_task_runs_once(
 
 
 @pytest.mark.celery
+@pytest.mark.parametrize("spec", BOTH, ids=lambda spec: spec.version)
+def test_early_task_of_the_solo_pool_is_acknowledged_when_it_starts(
+    tmp_path: Path, redis: Redis, start: Start, spec: CelerySpec
+) -> None:
+    redis.ask("FLUSHALL")
+    trial = Trial(tmp_path, spec, redis.url(), start, "solo", late=False)
+    first = trial.worker("first")
+    trial.ask(SEND, trial.may_end, 0)
+    first.wait_for("started 0")
+    assert redis.ask("HLEN", "unacked") == ":0"
+
+
+@pytest.mark.celery
 def test_task_of_the_solo_pool_is_not_aborted_by_a_stop(tmp_path: Path, redis: Redis, start: Start) -> None:
     redis.ask("FLUSHALL")
     trial = Trial(tmp_path, CELERY_4_4_REDIS, redis.url(), start, "solo", late=False)
