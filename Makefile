@@ -44,7 +44,7 @@ test-trixie: $(READY) packages ## run the tests of booted hosts on Debian 13, an
 	PROCMAN_HOST_SUITE=trixie $(PYTEST) -m "not chaos and not soak" $(or $(TESTS),tests/host)
 	$(BIN)/python -m tests.host.parsers sid
 
-chaos: $(READY) packages ## interrupt an install at every system call instead of a sample
+chaos: $(READY) packages ## interrupt an install at every system call instead of a sample, and stop busy workers at random moments
 	$(PYTEST) -m chaos $(TESTS)
 
 soak: $(READY) packages ## count false alarms during an hour (or SOAK_MINUTES=...) of busy work and broker restarts, then account for the tasks of SOAK_KILLS=200 kills (needs root)

@@ -44,7 +44,7 @@ def follow(worker: Any, observed: WorkerState, handback: Any) -> None:
 def _acknowledge_at_once(consumer: Any) -> None:
     """Let a solo worker acknowledge messages when Celery means to, not in a later round of the loop.
 
-    That may be several tasks later, and a kill until then would repeat all of them, however early they are acknowledged.
+    That may be several tasks later. A kill until then would repeat all of them, however early they are acknowledged.
     """
     for name in ("call_soon", "call_soon_ack"):
         later = getattr(consumer, name, None)
