@@ -53,7 +53,7 @@ class Kill:
 
 @dataclass
 class Store:
-    """What is in the store."""
+    """The content of the store."""
 
     runs: dict[str, list[Run]] = field(default_factory=dict)
     """By task id, in the order of their begins."""
@@ -75,7 +75,7 @@ class Listed(NamedTuple):
 
 
 class Sent(NamedTuple):
-    """What is known of a task from its sender."""
+    """A task, as its sender knows it."""
 
     worker: str
     is_delivered_once: bool = True
@@ -124,7 +124,7 @@ def violations(
 
 
 class _Account:
-    """What is known of one task."""
+    """All that the store shows of one task."""
 
     def __init__(self, task_id: str, task: Sent, store: Store, entries: list[Listed], is_lost: bool) -> None:
         self.task, self.store, self.entries, self.is_lost = task, store, entries, is_lost
