@@ -4,6 +4,7 @@ LAUNCHER = "launcher.py"
 """The file that starts each program."""
 
 BESIDE_LAUNCHER = (
+    "active_requests.py",
     "beat_hooks.py",
     "beat_lock.py",
     "broker_digest.py",
@@ -22,6 +23,7 @@ BESIDE_LAUNCHER = (
     "heartbeat.py",
     "heartbeat_format.py",
     "local_time.py",
+    "longest_tasks.py",
     "lost_in_pool.py",
     "mapped_file.py",
     "memory_events.py",
@@ -43,8 +45,10 @@ BESIDE_LAUNCHER = (
     "settings.py",
     "stop_requests.py",
     "strict_json.py",
+    "task_kind.py",
     "task_marks.py",
     "task_record.py",
+    "task_record_layout.py",
     "task_recorder.py",
     "variable_rules.py",
     "verdict.py",
