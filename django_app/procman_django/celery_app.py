@@ -1,0 +1,95 @@
+"""The project's Celery app, and queries of its broker that end within a time limit."""
+
+import threading
+from importlib import import_module
+
+from django.conf import settings
+
+CONNECT_SECONDS = 2
+REPLY_SECONDS = 1.0
+MOST_SECONDS = 6
+"""How long a page waits for the broker in all."""
+
+MOST_AT_ONCE = 4
+"""How many queries may hang, for example in a broker that accepts connections and never answers."""
+
+_free = threading.BoundedSemaphore(MOST_AT_ONCE)
+_remembered = []
+
+
+class NoAnswer(Exception):
+    """The broker did not answer, with the reason; never its URL, which has a password."""
+
+
+def remember():
+    """Remember the app that is current in the main thread: Celery's current app belongs to a thread."""
+    _remembered[:] = [_current()]
+
+
+def find_app():
+    """Return the project's Celery app; None if the project has loaded none."""
+    path = getattr(settings, "PROCMAN_CELERY_APP", None)
+    if path:
+        module, _, name = path.partition(":")
+        return getattr(import_module(module), name or "app")
+    found = _current()
+    if found is None and _remembered:
+        found = _remembered[0]
+    return found
+
+
+def _current():
+    import celery
+
+    app = celery.current_app._get_current_object()
+    # Celery creates this one if there is no other.
+    return None if app.main == "default" else app
+
+
+def ask(query):
+    """Return `query(connection)` with a connection of its own to the broker. Raises NoAnswer.
+
+    The query runs in a thread that is left alone once the time is over.
+    """
+    app = find_app()
+    if app is None:
+        raise NoAnswer("this process has loaded no Celery app; set PROCMAN_CELERY_APP, such as mysite.celery:app")
+    if not _free.acquire(blocking=False):
+        raise NoAnswer("%d earlier queries are still waiting for the broker" % MOST_AT_ONCE)
+    done = {}
+
+    def run():
+        try:
+            with app.connection_for_write(connect_timeout=CONNECT_SECONDS) as connection:
+                connection.ensure_connection(max_retries=1, interval_start=0.1)
+                done["answer"] = query(connection)
+        except Exception as error:
+            done["error"] = type(error).__name__
+        finally:
+            _free.release()
+
+    thread = threading.Thread(target=run, name="procman-django-query", daemon=True)
+    thread.start()
+    thread.join(MOST_SECONDS)
+    if "answer" in done:
+        return done["answer"]
+    raise NoAnswer(done.get("error") or "no answer within %d seconds" % MOST_SECONDS)
+
+
+def broadcast(connection, command, arguments=None, nodes=None, timeout=REPLY_SECONDS):
+    """Send a command of remote control, and return the replies by node; with `nodes`, wait for no others."""
+    from kombu.utils.uuid import uuid
+
+    mailbox = find_app().control.mailbox(connection)
+    # A queue for replies of its own: kombu 4.6 would share one among the threads, which could take each other's.
+    vars(mailbox).pop("reply_queue", None)
+    if not isinstance(getattr(type(mailbox), "oid", None), property):
+        mailbox.oid = uuid()
+    # Not a connection of the pool, which may have been lost long ago.
+    mailbox.producer_pool = None
+    replies = mailbox._broadcast(command, arguments or {}, destination=nodes, reply=True, timeout=timeout) or []
+    found = {}
+    for reply in replies:
+        if isinstance(reply, dict):
+            found.update((str(node), answer) for node, answer in reply.items())
+    return found

@@ -1,0 +1,134 @@
+"""Read procman's files without trusting them: bounded, regular files only, and through no link.
+
+A program's own files belong to the user it runs as, who could replace any of them.
+"""
+
+import json
+import math
+import os
+import stat
+from contextlib import contextmanager
+
+DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+MOST_NAMES = 1000
+MOST_DIGITS = 20
+
+
+class Unreadable(Exception):
+    """A file or directory that exists but cannot be read, with the reason."""
+
+
+def read(base, names, most):
+    """Return the last `most` bytes of the file that `names` lead to from the directory `base`; None if it is missing.
+
+    Raises Unreadable. Only `base` itself may be a link, because an administrator chose it.
+    """
+    found = _read(base, names, most)
+    return None if found is None else found[0]
+
+
+def read_with_owner(base, names, most):
+    """Return the same as `read` with the user id of the file's owner, as a pair; None if it is missing."""
+    return _read(base, names, most)
+
+
+def names_in(base, names):
+    """Return the sorted names in a directory; none if it is missing. Raises Unreadable."""
+    with _directory(base, names) as directory:
+        return [] if directory is None else sorted(os.listdir(directory))[:MOST_NAMES]
+
+
+def link_in(base, names):
+    """Return the text of a symbolic link without following it; None if there is none. Raises Unreadable."""
+    with _directory(base, names[:-1]) as directory:
+        if directory is None:
+            return None
+        try:
+            return os.readlink(names[-1], dir_fd=directory)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise Unreadable(_described(base, names, error)) from None
+
+
+def parse(content, most):
+    """Return the JSON value in `content`; raise ValueError for anything that is not plain, finite JSON."""
+    if len(content) > most:
+        raise ValueError("it is too long")
+    try:
+        return json.loads(content.decode("utf-8"), parse_constant=_constant, parse_int=_integer, parse_float=_finite)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
+def _read(base, names, most):
+    with _directory(base, names[:-1]) as directory:
+        if directory is None:
+            return None
+        try:
+            descriptor = os.open(names[-1], FILE, dir_fd=directory)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise Unreadable(_described(base, names, error)) from None
+        try:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                raise Unreadable("%s is not a regular file" % os.path.join(base, *names))
+            return os.pread(descriptor, most, max(0, status.st_size - most)), status.st_uid
+        except OSError as error:
+            raise Unreadable(_described(base, names, error)) from None
+        finally:
+            os.close(descriptor)
+
+
+@contextmanager
+def _directory(base, names):
+    """Yield a descriptor of a directory, None if it is missing."""
+    descriptor = None
+    try:
+        try:
+            descriptor = os.open(base, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            for name in names:
+                if not is_name(name):
+                    raise Unreadable("%r is not the name of a file" % name)
+                below = os.open(name, DIRECTORY, dir_fd=descriptor)
+                os.close(descriptor)
+                descriptor = below
+        except FileNotFoundError:
+            yield None
+            return
+        except OSError as error:
+            raise Unreadable(_described(base, names, error)) from None
+        yield descriptor
+    finally:
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+def is_name(name):
+    """Return whether `name` is a single component of a path."""
+    return isinstance(name, str) and name not in ("", ".", "..") and "/" not in name and "\0" not in name
+
+
+def _described(base, names, error):
+    return "%s cannot be read: %s" % (os.path.join(base, *names), error.strerror)
+
+
+def _constant(name):
+    raise ValueError("%s is not a number" % name)
+
+
+def _integer(digits):
+    if len(digits) > MOST_DIGITS:
+        raise ValueError("a number is too long")
+    return int(digits)
+
+
+def _finite(digits):
+    number = float(digits)
+    if math.isinf(number):
+        raise ValueError("a number is too large")
+    return number

@@ -1,0 +1,39 @@
+"""Pass on to the installed command: `manage.py procman status` is `procman status`."""
+
+import os
+import shutil
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+
+USUAL = ("/usr/local/bin/procman", "/opt/procman/bin/procman")
+
+
+class Command(BaseCommand):
+    """Replace this process by the procman command, with the words that follow."""
+
+    help = "Runs the installed procman command with the arguments that follow."
+    requires_system_checks = []
+
+    def run_from_argv(self, argv):
+        """Run procman with all words after its name, options included."""
+        command = find_procman()
+        if command is None:
+            self.stderr.write(
+                "No procman command is installed. pipx install celery-procman installs it; the setting PROCMAN_COMMAND "
+                "names one that is not on the PATH."
+            )
+            raise SystemExit(1)
+        os.execv(command, [command, *argv[2:]])  # noqa: S606  # no shell
+
+    def handle(self, *_, **__):
+        """Refuse a call from code, which this command would not return from."""
+        raise CommandError("procman can be run from the command line only")
+
+
+def find_procman():
+    """Return the path of the procman command; None if there is none."""
+    chosen = getattr(settings, "PROCMAN_COMMAND", None)
+    if chosen:
+        return shutil.which(chosen)
+    return next(filter(None, map(shutil.which, ("procman", *USUAL))), None)

@@ -1,0 +1,133 @@
+"""The orders of the page to workers: what a user may ask for, what it costs, and how it is sent."""
+
+import re
+from typing import Any, Callable, Dict, Mapping, NamedTuple, Tuple
+
+from . import celery_app
+
+LONGEST = 250
+RATE = re.compile(r"^\d{1,6}(/[smh])?$")
+MOST_PROCESSES = 10
+
+
+class Refused(Exception):
+    """An order that is not sent, with the reason."""
+
+
+class Order(NamedTuple):
+    """An order with its target, ready to be sent."""
+
+    name: str
+    node: str
+    """The worker, or empty for all workers."""
+    command: str
+    arguments: Mapping[str, Any]
+    text: str
+    """The order and its target, for the log."""
+    loss: Tuple[str, ...]
+    """What it costs; if there is anything, the user must confirm it."""
+
+
+def read_order(posted, queues) -> Order:
+    """Return the order in the fields of a form. Raises Refused.
+
+    `queues` are the names of the queues that workers may consume from.
+    """
+    name = posted.get("order", "")
+    read = _READERS.get(name)
+    if read is None:
+        raise Refused("There is no such order.")
+    return read(name, posted, queues)
+
+
+def send(order):
+    """Send `order`, and return the replies by worker. Raises NoAnswer."""
+    nodes = [order.node] if order.node else None
+    return celery_app.ask(lambda connection: celery_app.broadcast(connection, order.command, order.arguments, nodes))
+
+
+def described(replies):
+    """Return the replies as a text."""
+    if not replies:
+        return "no worker answered"
+    return "; ".join("%s: %s" % (node, _answer(replies[node])) for node in sorted(replies))[:1000]
+
+
+def _answer(reply):
+    if isinstance(reply, dict):
+        reply = reply.get("ok") or reply.get("error") or reply
+    return "done" if reply is None else str(reply)[:200]
+
+
+def _field(posted, name, what):
+    value = posted.get(name, "")
+    if not value or len(value) > LONGEST or not value.isprintable():
+        raise Refused("The form names no %s." % what)
+    return value
+
+
+def _node(posted):
+    return _field(posted, "node", "worker")
+
+
+def _revoke(name, posted, _):
+    task = _field(posted, "task_id", "task")
+    return Order(name, "", "revoke", {"task_id": task}, "revoke task %s" % task, ())
+
+
+def _terminate(name, posted, _):
+    task, node = _field(posted, "task_id", "task"), _node(posted)
+    arguments = {"task_id": task, "terminate": True, "signal": "SIGTERM"}
+    loss = (
+        "The process that runs the task gets SIGTERM at once: the task cannot finish or clean up, and has no result.",
+        "The task is not run again. Files and database rows that it has written so far stay as they are.",
+        "If the task has just ended, its process may already run another one, which is then lost in its place.",
+    )
+    return Order(name, node, "revoke", arguments, "terminate task %s on %s" % (task, node), loss)
+
+
+def _shutdown(name, posted, _):
+    node = _node(posted)
+    loss = (
+        "The worker takes no more messages, finishes its running tasks and exits. Its process manager starts it again.",
+        "Until it has started again, messages wait in the queues that only this worker consumes.",
+        "A task that takes longer than the stop timeout of the program may be cut then, by the watcher of procman.",
+    )
+    return Order(name, node, "shutdown", {}, "shut down %s" % node, loss)
+
+
+def _consumer(name, posted, queues):
+    queue, node = _field(posted, "queue", "queue"), _node(posted)
+    # Celery would create any other queue in the broker.
+    if queue not in queues:
+        raise Refused("The project has no queue %s." % queue)
+    verb = {"add_consumer": "add a consumer of", "cancel_consumer": "cancel the consumer of"}[name]
+    return Order(name, node, name, {"queue": queue}, "%s queue %s on %s" % (verb, queue, node), ())
+
+
+def _pool(name, posted, _):
+    node, number = _node(posted), posted.get("number", "1")
+    if not number.isdecimal() or not 1 <= int(number) <= MOST_PROCESSES:
+        raise Refused("The pool can change by 1 to %d processes at a time." % MOST_PROCESSES)
+    verb = {"pool_grow": "grow", "pool_shrink": "shrink"}[name]
+    return Order(name, node, name, {"n": int(number)}, "%s the pool of %s by %s" % (verb, node, number), ())
+
+
+def _rate_limit(name, posted, _):
+    task, node, rate = _field(posted, "task_name", "task"), _node(posted), posted.get("rate", "").strip()
+    if not RATE.match(rate):
+        raise Refused("A rate limit is a number, or one such as 10/s, 10/m or 10/h; 0 means no limit.")
+    text = "limit the rate of task %s to %s on %s" % (task, rate, node)
+    return Order(name, node, name, {"task_name": task, "rate_limit": rate}, text, ())
+
+
+_READERS: Dict[str, Callable[..., Order]] = {
+    "revoke": _revoke,
+    "terminate": _terminate,
+    "shutdown": _shutdown,
+    "add_consumer": _consumer,
+    "cancel_consumer": _consumer,
+    "pool_grow": _pool,
+    "pool_shrink": _pool,
+    "rate_limit": _rate_limit,
+}

@@ -1,0 +1,255 @@
+"""What the page shows about each program: its state, its health with reason and remedy, and what it does."""
+
+import time
+from typing import Any, List, NamedTuple, Optional
+
+from . import event_log, files, processes, values
+from .heartbeats import Heartbeat, read_heartbeat
+from .installed import Program, Project
+from .remedies import remedy
+
+DAY = 86400.0
+HOLD_BYTES = 65536
+MOST_EVENTS = 50
+
+OK, WARNING, CRITICAL, UNKNOWN = "OK", "WARNING", "CRITICAL", "UNKNOWN"
+SEVERITY = (OK, UNKNOWN, WARNING, CRITICAL)
+
+STATES = {"importing": "STARTING", "starting": "STARTING", "stopping": "STOPPING"}
+"""The state of a program whose process lives, by the phase of its heartbeat; else it is RUNNING."""
+
+
+class Health(NamedTuple):
+    """A level with its reason and remedy."""
+
+    level: str
+    code: str = ""
+    reason: str = ""
+    remedy: str = ""
+
+
+class Task(NamedTuple):
+    """A running task."""
+
+    id: Optional[str]
+    name: str
+    seconds: Optional[float]
+
+
+class Entry(NamedTuple):
+    """An entry of beat's schedule, and when it is due."""
+
+    name: str
+    at: Optional[float]
+
+
+class QueueLength(NamedTuple):
+    """A queue of a worker, as its heartbeat has it."""
+
+    name: str
+    messages: Optional[int]
+    consumers: Optional[int]
+
+
+class ProgramView(NamedTuple):
+    """A program; what is unknown is None."""
+
+    name: str
+    kind: str
+    state: str
+    health: Health
+    node_name: Optional[str]
+    pool: Optional[str]
+    since: Optional[float]
+    """When its process was started, in seconds since the epoch."""
+    queued: Optional[int]
+    busy: Optional[int]
+    slots: Optional[int]
+    tasks: List[Task]
+    memory: Optional[int]
+    restarts: int
+    draining: bool
+    held: bool
+    scheduled: Optional[int]
+    entries: List[Entry]
+    queues: List[QueueLength]
+
+
+class ProjectView(NamedTuple):
+    """A project with its programs, and its latest events, newest first."""
+
+    project: Project
+    programs: List[ProgramView]
+    events: List[Any]
+    problems: List[str]
+
+
+def view_of(project):
+    """Return what procman's files show about `project` now."""
+    now, wall, boot = time.monotonic(), time.time(), processes.boot_id()
+    events, problems = event_log.read_events(project)
+    programs = []
+    for program in project.programs:
+        heartbeat = read_heartbeat(project, program, now, wall, boot)
+        programs.append(_view(project, program, heartbeat, events, wall, boot))
+    latest = sorted(events, key=lambda event: event.at, reverse=True)[:MOST_EVENTS]
+    problems = [project.problem, *problems] if project.problem else problems
+    return ProjectView(project, programs, latest, problems)
+
+
+def _view(project: Project, program: Program, heartbeat: Heartbeat, events, wall, boot):
+    fields = heartbeat.fields or {}
+    is_current = _is_current(heartbeat, project)
+    order = _order(project, program, boot)
+    state, health = _judged(project, program, heartbeat, order)
+    finding = event_log.open_finding(events, program.name)
+    if finding is not None and state not in ("STOPPED", "STOPPING"):
+        health = _worse(health, _of_finding(program.name, finding))
+    seconds = heartbeat.monotonic("started")
+    pid = values.count(fields, "pid")
+    queues = _queues(fields)
+    waiting = [queue.messages for queue in queues if queue.messages is not None]
+    return ProgramView(
+        name=program.name,
+        kind=program.kind,
+        state=state,
+        health=health,
+        node_name=values.text(fields, "node_name"),
+        pool=values.text(fields, "pool"),
+        since=wall - seconds if is_current and seconds is not None else None,
+        queued=sum(waiting) if is_current and waiting else None,
+        busy=values.count(fields, "busy") if is_current else None,
+        slots=values.count(fields, "slots") if is_current else None,
+        tasks=_tasks(heartbeat) if is_current else [],
+        memory=processes.memory_of(pid) if is_current and pid and heartbeat.lives else None,
+        restarts=event_log.restarts_since(events, program.name, wall - DAY),
+        draining=is_current and fields.get("phase") == "draining",
+        held=_is_held(project, program, wall),
+        scheduled=values.count(fields, "scheduled") if is_current else None,
+        entries=_entries(heartbeat, wall) if is_current else [],
+        queues=queues,
+    )
+
+
+def _is_current(heartbeat, project):
+    """Return whether the heartbeat shows what the program does now."""
+    if heartbeat.age is None or heartbeat.lives is False:
+        return False
+    return heartbeat.lives is True or heartbeat.age <= project.stale_seconds
+
+
+def _judged(project, program, heartbeat, order):
+    """Return the state of a program and its health."""
+    if not program.has_heartbeat:
+        return UNKNOWN, Health(UNKNOWN, reason="it writes no heartbeat", remedy="procman status %s" % program.name)
+    if _is_current(heartbeat, project):
+        phase = values.text(heartbeat.fields, "phase") or ""
+        return STATES.get(phase, "RUNNING"), _of_heartbeat(program.name, heartbeat, project)
+    if order is not None and values.flag(order, "desired") is False:
+        by = values.text(order, "by") or "an administrator"
+        return "STOPPED", Health(OK, reason="it was stopped by %s" % by)
+    if heartbeat.problem:
+        return UNKNOWN, Health(UNKNOWN, "PM205", heartbeat.problem, "procman health %s" % program.name)
+    if program.autostart is False and heartbeat.lives is not False:
+        return "STOPPED", Health(OK, reason="it does not start by itself")
+    return _absent(project, program, heartbeat)
+
+
+def _absent(project, program, heartbeat):
+    hint = "procman status %s; procman logs %s" % (program.name, program.name)
+    if heartbeat.fields is None:
+        return UNKNOWN, Health(UNKNOWN, "PM205", "it has written no heartbeat yet", hint)
+    if heartbeat.age is None:
+        return "EXITED", Health(CRITICAL, "PM101", "it has not run since the host was booted", hint)
+    ago = duration(heartbeat.age)
+    if heartbeat.lives is None:
+        return UNKNOWN, Health(CRITICAL, "PM201", "its last heartbeat was %s ago" % ago, hint)
+    level = WARNING if heartbeat.age <= project.stale_seconds else CRITICAL
+    reason = "its process is gone; its last heartbeat was %s ago" % ago
+    return "EXITED", Health(level, "PM101", reason, hint)
+
+
+def _of_heartbeat(name, heartbeat, project):
+    """Return the program's own verdict, unless it is too old to count."""
+    fields = heartbeat.fields
+    if heartbeat.age > project.stale_seconds:
+        interval = values.number(fields, "interval")
+        due = ", but one is due every %s" % duration(interval) if interval else ""
+        reason = "its last heartbeat was %s ago%s: it may be frozen" % (duration(heartbeat.age), due)
+        return Health(CRITICAL, "PM201", reason, remedy(name, CRITICAL, "PM201", fields))
+    verdict = fields.get("verdict")
+    level, code = values.text(verdict, "level"), values.text(verdict, "code") or ""
+    if level not in SEVERITY:
+        return Health(UNKNOWN, reason="its heartbeat has no verdict", remedy=remedy(name, UNKNOWN, "", fields))
+    return Health(level, code, values.text(verdict, "reason") or "", remedy(name, level, code, fields))
+
+
+def _of_finding(name, event):
+    level = event.level if event.level in SEVERITY else WARNING
+    hint = "procman health %s; procman explain %s" % (name, event.code) if event.code else "procman health %s" % name
+    return Health(level, event.code, event.reason, hint)
+
+
+def _worse(own, found):
+    return found if SEVERITY.index(found.level) > SEVERITY.index(own.level) else own
+
+
+def _tasks(heartbeat):
+    found = []
+    for task in values.items(heartbeat.fields, "tasks"):
+        since, written = values.number(task, "since"), values.number(heartbeat.fields, "written")
+        seconds = None if since is None or written is None else written - since + heartbeat.age
+        found.append(Task(values.text(task, "id"), values.text(task, "name") or "?", seconds))
+    return found
+
+
+def _entries(heartbeat, wall):
+    found = []
+    for entry in values.items(heartbeat.fields, "next_entries"):
+        due, written = values.number(entry, "due"), values.number(heartbeat.fields, "written")
+        at = None if due is None or written is None else wall + due - written - heartbeat.age
+        found.append(Entry(values.text(entry, "name") or "?", at))
+    return found
+
+
+def _queues(fields):
+    return [
+        QueueLength(name, values.count(each, "messages"), values.count(each, "consumers"))
+        for each in values.items(fields, "queues")
+        for name in [values.text(each, "name")]
+        if name
+    ]
+
+
+def _order(project, program, boot):
+    """Return the last stop of `program`, or its restart in progress; None if there is none since the boot."""
+    found = _small(project, "desired", program)
+    is_of_it = found is not None and values.text(found, "program") == program.name
+    return found if is_of_it and found.get("boot_id") == boot else None
+
+
+def _is_held(project, program, wall):
+    # One that cannot be read holds, too.
+    found = _small(project, "holds", program, unreadable={})
+    until = None if found is None else values.number(found, "until")
+    return found is not None and (until is None or until > wall)
+
+
+def _small(project, directory, program, unreadable=None):
+    names = (project.name, directory, program.name + ".json")
+    try:
+        content = files.read(project.place, names, HOLD_BYTES)
+        found = None if content is None else files.parse(content, HOLD_BYTES)
+    except (files.Unreadable, ValueError):
+        return unreadable
+    return found if isinstance(found, dict) else None
+
+
+def duration(seconds):
+    """Return a length of time in at most six characters: 42s, 5m10s, 3h20m, 12d4h."""
+    whole = max(0, int(seconds))
+    for size, unit, smaller, small_unit in ((86400, "d", 3600, "h"), (3600, "h", 60, "m"), (60, "m", 1, "s")):
+        if whole >= size:
+            rest = whole % size // smaller
+            return "%d%s" % (whole // size, unit) + ("%d%s" % (rest, small_unit) if rest else "")
+    return "%ds" % whole

@@ -1,0 +1,102 @@
+"""Ask the workers, by Celery's remote control, what they run, hold and consume."""
+
+from typing import Any, Dict, List, NamedTuple, Optional
+
+from . import celery_app
+from .values import count, items, number, printable, text
+
+MOST_NODES = 100
+MOST_TASKS = 100
+LONGEST_ARGUMENTS = 200
+
+TERMINATES = ("prefork", "gevent", "eventlet")
+"""The pools that can end a running task."""
+
+
+class RemoteTask(NamedTuple):
+    """A task that a worker runs or holds."""
+
+    id: str
+    name: str
+    arguments: str
+    started: Optional[float]
+    """Seconds since the epoch."""
+    eta: str
+
+
+class Worker(NamedTuple):
+    """What one node answered."""
+
+    node: str
+    pool: str
+    processes: Optional[int]
+    prefetched: Optional[int]
+    active: List[RemoteTask]
+    reserved: List[RemoteTask]
+    scheduled: List[RemoteTask]
+    queues: List[str]
+    registered: List[str]
+
+    @property
+    def can_terminate(self):
+        """Whether its pool can end a running task."""
+        return self.pool in TERMINATES
+
+
+def ask_workers():
+    """Return the workers that answer, by name. Raises NoAnswer."""
+    return celery_app.ask(_ask)
+
+
+def _ask(connection) -> List[Worker]:
+    nodes = sorted(celery_app.broadcast(connection, "ping"))[:MOST_NODES]
+    if not nodes:
+        return []
+    answers: Dict[str, Dict[str, Any]] = {}
+    for command in ("active", "reserved", "scheduled", "stats", "active_queues", "registered"):
+        answers[command] = celery_app.broadcast(connection, command, nodes=nodes)
+    return [_worker(node, {command: found.get(node) for command, found in answers.items()}) for node in nodes]
+
+
+def _worker(node, answers):
+    stats = answers["stats"] if isinstance(answers["stats"], dict) else {}
+    pool = stats.get("pool")
+    registered = answers["registered"] if isinstance(answers["registered"], list) else []
+    return Worker(
+        node=printable(node),
+        pool=_pool(text(pool, "implementation") or ""),
+        processes=count(pool, "max-concurrency"),
+        prefetched=count(stats, "prefetch_count"),
+        active=_tasks(answers["active"]),
+        reserved=_tasks(answers["reserved"]),
+        scheduled=_tasks(answers["scheduled"], of_schedule=True),
+        queues=[name for name in (text(each, "name") for each in _list(answers["active_queues"])) if name],
+        registered=sorted(printable(str(each)).partition(" [")[0] for each in registered[:1000]),
+    )
+
+
+def _pool(implementation):
+    name = implementation.partition(":")[0].rpartition(".")[2]
+    return {"thread": "threads"}.get(name, name)
+
+
+def _tasks(found, of_schedule=False):
+    tasks = []
+    for each in _list(found):
+        request = each.get("request") if of_schedule else each
+        identity = text(request, "id")
+        if identity:
+            eta = text(each, "eta") or "" if of_schedule else ""
+            name = text(request, "name") or "?"
+            tasks.append(RemoteTask(identity, name, _arguments(request), number(request, "time_start"), eta))
+    return tasks
+
+
+def _arguments(request):
+    # Celery 4 sends their text, Celery 5 the values.
+    shown = [each if isinstance(each, str) else repr(each) for each in (request.get("args"), request.get("kwargs"))]
+    return printable(" ".join(each for each in shown if each not in ("None", "{}", "[]", "()")))[:LONGEST_ARGUMENTS]
+
+
+def _list(found):
+    return items({"list": found}, "list")[:MOST_TASKS]
