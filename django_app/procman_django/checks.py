@@ -55,17 +55,16 @@ def _visibility(app):
     if longest is not None and visible < longest:
         yield _warning(
             1,
-            "A task may run for %d seconds, and after %d the broker delivers its message again." % (longest, visible),
+            "A task may run for %d s, and the broker delivers it again after %d." % (longest, visible),
             "Set visibility_timeout in CELERY_BROKER_TRANSPORT_OPTIONS above the longest time limit; otherwise a long "
             "task with acks_late is run twice.",
         )
     if chosen is None and _has_eta_tasks():
         yield _warning(
             2,
-            "Tasks with an ETA or countdown have been seen, and visibility_timeout has its default of %d seconds."
-            % default,
-            "Set visibility_timeout in CELERY_BROKER_TRANSPORT_OPTIONS above the longest countdown; otherwise the broker "
-            "delivers a waiting task again and again.",
+            "Tasks with an ETA have been seen, and visibility_timeout has its default of %d seconds." % default,
+            "Set visibility_timeout in CELERY_BROKER_TRANSPORT_OPTIONS above the longest countdown; otherwise a "
+            "waiting task is delivered again and again.",
         )
 
 
