@@ -64,7 +64,7 @@ def _worker(node, answers):
     registered = answers["registered"] if isinstance(answers["registered"], list) else []
     return Worker(
         node=printable(node),
-        pool=_pool(text(pool, "implementation") or ""),
+        pool=_pool(pool),
         processes=count(pool, "max-concurrency"),
         prefetched=count(stats, "prefetch_count"),
         active=_tasks(answers["active"]),
@@ -75,7 +75,11 @@ def _worker(node, answers):
     )
 
 
-def _pool(implementation):
+def _pool(found):
+    """Return the name of a pool; Celery before 5.2 sends none, but only prefork sends the pids of its processes."""
+    implementation = text(found, "implementation")
+    if implementation is None:
+        return "prefork" if isinstance(found, dict) and found.get("processes") else ""
     name = implementation.partition(":")[0].rpartition(".")[2]
     return {"thread": "threads"}.get(name, name)
 
