@@ -74,6 +74,15 @@ class Browser:
         """Wait until the page shows `text`."""
         self.wait_for(lambda: text in self.text, f"the page does not show {text!r}")
 
+    def open_until(self, address: str, text: str) -> None:
+        """Open a page again and again, until it shows `text`."""
+
+        def shows() -> bool:
+            self.open(address)
+            return text in self.text
+
+        self.wait_for(shows, f"{address} does not show {text!r}")
+
     def resize(self, width: int, height: int) -> None:
         """Give the page the size of a screen, whatever the smallest window is."""
         size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
@@ -105,7 +114,7 @@ class Browser:
 
 @contextmanager
 def running_driver() -> Iterator[str]:
-    """Run Chromium's driver, and yield its address. Raises HostError if this machine cannot."""
+    """Run Chromium's driver, and yield its address. Raises HostError if this machine cannot run it."""
     with Overlay(layer(CHROMIUM)) as overlay, _driver_in(overlay) as address:
         yield address
 

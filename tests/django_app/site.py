@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from socket import gethostname
 from typing import Any
 from urllib.request import ProxyHandler, build_opener
 from uuid import uuid4
+
+import psutil
 
 from tests.celery_environments import CeleryEnvironment
 from tests.product import Product
 from tests.redis_server import free_port
 
 from .environments import DJANGO_APP
+from .journeys import ACCOUNTS, COUNT, LOG, PROCESS, SEND
 
 STARTING_SECONDS = 90.0
-PASSWORD = "of-no-use-outside-this-test"
 
 PROGRAMS = """
 [health]
@@ -29,62 +34,23 @@ heartbeat_seconds = 1
 queues = ["{queue}"]
 concurrency = 2
 prefetch_multiplier = 1
-hostname = "{node}@%h"
+hostname = "{node}"
 
 [beat]
 """
 
-ACCOUNTS = """
-from django.contrib.auth.models import Permission, User
-User.objects.create_superuser("admin", password={password!r})
-viewer = User.objects.create_user("viewer", password={password!r}, is_staff=True)
-viewer.user_permissions.add(Permission.objects.get(codename="view_program"))
-"""
 
-LOG = """
-import json
-from django.contrib.admin.models import LogEntry
-entries = LogEntry.objects.order_by("pk").values_list("user__username", "object_id", "change_message")
-print(json.dumps([list(entry) for entry in entries]))
-"""
-
-SEND = """
-import json, sys
-import django
-django.setup()
-from mysite import celery_app
-name, arguments, queue = json.loads(sys.argv[1])
-print(celery_app.send_task(name, arguments, queue=queue).id)
-"""
-
-COUNT = """
-import json, sys
-import django
-django.setup()
-from mysite import celery_app
-with celery_app.connection_for_read() as connection:
-    answer = connection.channel().queue_declare(queue=sys.argv[1], passive=True)
-print(json.dumps([answer.message_count, answer.consumer_count]))
-"""
-
-PROCESS = """
-import sys
-import django
-django.setup()
-from mysite import celery_app
-[tasks] = celery_app.control.inspect(timeout=20, limit=1, destination=[sys.argv[2]]).active().values()
-print([task["worker_pid"] for task in tasks if task["id"] == sys.argv[1]][0])
-"""
-
-
-class Site:
+class DemoSite:
     """A project of procman with a broker, and the server of its admin; `close` ends the programs."""
 
     def __init__(self, environment: CeleryEnvironment, broker: str) -> None:
         name = uuid4().hex[:8]
-        self.queue, self.node = f"queue-{name}", f"web-{name}"
+        self.queue, self.node = f"queue-{name}", f"web-{name}@{gethostname()}"
+        self.worker, self.beat, self.unacknowledged = "catmaid-celery", "catmaid-celery-beat", "unknown"
+        self.first = 0
         self.product = Product(environment)
         self.port = free_port()
+        self.address = f"http://127.0.0.1:{self.port}/admin/"
         self._environment = {
             **self.product.environment,
             "PYTHONPATH": f"{self.product.code}:{DJANGO_APP}",
@@ -95,10 +61,6 @@ class Site:
         programs = PROGRAMS.format(queue=self.queue, node=self.node)
         self.product.configure(programs, environment=f'CELERY_BROKER_URL = "{broker}"')
 
-    @property
-    def address(self) -> str:
-        return f"http://127.0.0.1:{self.port}/admin/"
-
     def close(self) -> None:
         self.product.close()
 
@@ -106,40 +68,49 @@ class Site:
         """Install and start the programs, and create the database with an administrator and a viewer."""
         self.product.procman("install", "--wait", "90")
         self.manage("migrate", "--verbosity", "0")
-        self.manage("shell", "-c", ACCOUNTS.format(password=PASSWORD))
+        self.manage("shell", "-c", ACCOUNTS)
 
     def manage(self, *words: str) -> str:
         return self._python(str(self.product.code / "manage.py"), *words)
 
     def admin_log(self) -> list[tuple[str, str, str]]:
-        """Return user, object and text of each entry of the admin log, oldest first."""
         return [
             (user, target, text) for user, target, text in json.loads(self.manage("shell", "-c", LOG).splitlines()[-1])
         ]
 
     def send(self, task: str, *arguments: object) -> str:
-        """Send a task to the worker's queue, and return its id."""
         return self._python("-c", SEND, json.dumps([task, arguments, self.queue])).strip()
 
     def messages_and_consumers(self) -> tuple[int, int]:
-        """Return how many messages and consumers the worker's queue has by the broker's count."""
         messages, consumers = json.loads(self._python("-c", COUNT, self.queue))
         return messages, consumers
 
     def process_of(self, task: str) -> int:
-        """Return the process that runs a task, by the worker's answer."""
-        return int(self._python("-c", PROCESS, task, f"{self.node}@{gethostname()}"))
+        return int(self._python("-c", PROCESS, task, self.node))
 
-    def events(self, program: str) -> list[dict[str, Any]]:
-        """Return the events of `program` that procman prints."""
-        printed = self.product.procman("events", "--json", program).stdout
+    def is_alive(self, pid: int) -> bool:
+        return psutil.pid_exists(pid)
+
+    def kill(self, pid: int) -> None:
+        os.kill(pid, signal.SIGKILL)
+
+    def counted(self, name: str) -> Any:
+        return self.product.counted(name)
+
+    def events(self) -> list[dict[str, Any]]:
+        printed = self.product.procman("events", "--json", self.worker).stdout
         return [json.loads(line) for line in printed.splitlines()]
 
     @contextmanager
     def served(self) -> Iterator[None]:
         """Run the web server."""
         log = (self.product.directory / "web.log").open("w")
-        command = [self.product.virtualenv / "bin/python", self.product.code / "manage.py", "runserver", "--noreload"]
+        command: list[str | Path] = [
+            self.product.virtualenv / "bin/python",
+            self.product.code / "manage.py",
+            "runserver",
+            "--noreload",
+        ]
         with (
             log,
             subprocess.Popen(

@@ -1,0 +1,50 @@
+"""Make a port of a host's loopback interface reachable from this machine, whose programs have another one."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from .machine import Host
+
+RELAY = """
+import socket, sys, threading
+
+listener = socket.socket(fileno=int(sys.argv[1]))
+
+
+def copy(source, target):
+    try:
+        while data := source.recv(65536):
+            target.sendall(data)
+        target.shutdown(socket.SHUT_WR)
+    except OSError:
+        pass
+
+
+while True:
+    client, _ = listener.accept()
+    try:
+        server = socket.create_connection(("127.0.0.1", int(sys.argv[2])))
+    except OSError:
+        client.close()
+        continue
+    for ends in ((client, server), (server, client)):
+        threading.Thread(target=copy, args=ends, daemon=True).start()
+"""
+
+
+@contextmanager
+def relayed(host: Host, port: int) -> Iterator[int]:
+    """Yield a port of this machine that leads to `port` of `host`."""
+    # A socket stays in the network in which it was made: this one here, and the relay's own in the host's.
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        words = ["nsenter", f"--target={host.pid}", "--net", "--", sys.executable, "-c", RELAY, str(listener.fileno())]
+        with subprocess.Popen([*words, str(port)], pass_fds=[listener.fileno()]) as relay:
+            try:
+                yield int(listener.getsockname()[1])
+            finally:
+                relay.kill()
