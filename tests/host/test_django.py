@@ -1,4 +1,4 @@
-"""The Django app on a host: the programs run under systemd, the web server as their user, and RabbitMQ is the broker."""
+"""The Django app on a booted host: programs under systemd, the web server as their user, RabbitMQ as the broker."""
 
 from __future__ import annotations
 

@@ -8,6 +8,9 @@ register = template.Library()
 
 UNKNOWN = "unknown"
 
+AUTHORS = {"inside": "itself", "healer": "the watcher"}
+"""The names of an event's authors that are not users, as `procman events` prints them."""
+
 
 @register.filter
 def known(value):
@@ -19,6 +22,12 @@ def known(value):
 def duration(seconds):
     """Return a length of time, such as 5m10s."""
     return UNKNOWN if seconds is None else programs.duration(seconds)
+
+
+@register.filter
+def author(name):
+    """Return who did what an event reports."""
+    return AUTHORS.get(name, name) or "–"
 
 
 @register.filter
