@@ -8,15 +8,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.celery_environments import CELERY_5_7, CeleryEnvironment, environment_of
 from tests.host.overlay import HostError
+from tests.product import eventually
 from tests.rabbitmq_server import RabbitMQ, running_rabbitmq
 
 from .chromium import Browser, running_driver
 from .environments import CATMAID, CATMAID_DEVELOPMENT, DjangoSpec, python_of
 from .journeys import (
+    click_order,
     consumer_is_cancelled_and_added_again,
     crop_is_seen_running_and_is_terminated,
     hold,
@@ -104,6 +107,34 @@ def test_consumer_is_cancelled_and_added_again(site: DemoSite, browse: Callable[
 
 def test_user_without_permission_changes_nothing(site: DemoSite, browse: Callable[..., Browser]) -> None:
     user_without_permission_changes_nothing(site, browse())
+
+
+def test_pool_grows_and_a_worker_that_is_shut_down_is_started_again(
+    site: DemoSite, browse: Callable[..., Browser]
+) -> None:
+    browser = browse()
+    log_in(browser, site)
+    [main] = site.product.main_processes(site.node)
+    before = len(psutil.Process(main).children())
+    browser.open(page(site, "worker"))
+    click_order(browser, "pool_grow")
+    browser.wait_for_text(f"Sent: grow the pool of {site.node} by 1")
+    eventually(lambda: len(psutil.Process(main).children()) == before + 1, "the pool has grown")
+    click_order(browser, "shutdown")
+    browser.wait_for_text("Its process manager starts it again")
+    assert psutil.pid_exists(main)
+    browser.click("[type=submit][value^=Yes]")
+    browser.wait_for_text(f"Sent: shut down {site.node}")
+    eventually(lambda: site.product.main_processes(site.node) not in ([main], []), "another process runs")
+    user, target, text = site.admin_log()[-1]
+    assert (user, target) == ("admin", site.node)
+    assert text.startswith(f"Order: shut down {site.node}. Answer: ")
+    assert [each["reason"] for each in site.events() if each["what"] == "ordered"][-2:] == [
+        "remote control: pool_grow: n 1",
+        "remote control: shutdown",
+    ]
+    site.send("counting.tasks.echo", 7)
+    eventually(lambda: site.counted("finished")[7] == 1, "it consumes again")
 
 
 def test_task_with_a_script_as_its_name_is_shown_as_text(site: DemoSite, browse: Callable[..., Browser]) -> None:

@@ -22,8 +22,8 @@ pytestmark = [pytest.mark.package, pytest.mark.xdist_group("package")]
 def test_wheel_has_every_module_template_and_static_file(tools: Path, tmp_path: Path) -> None:
     source = tmp_path / "source"
     shutil.copytree(DJANGO_APP, source, ignore=shutil.ignore_patterns("__pycache__"))
-    command = [tools / "bin" / "python", "-m", "build", "--no-isolation", "--wheel", f"--outdir={tmp_path}", source]
-    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    python, words = tools / "bin" / "python", ("-m", "build", "--no-isolation", "--wheel", f"--outdir={tmp_path}")
+    done = subprocess.run([python, *words, source], env=ENVIRONMENT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     [wheel] = tmp_path.glob("*.whl")
     assert wheel.name.startswith("django_celery_procman-")
