@@ -8,6 +8,7 @@ import math
 import os
 import stat
 from contextlib import contextmanager
+from typing import NamedTuple
 
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -20,17 +21,27 @@ class Unreadable(Exception):
     """A file or directory that exists but cannot be read, with the reason."""
 
 
+class Found(NamedTuple):
+    """A file that was read."""
+
+    content: bytes
+    owner: int
+    """A user id."""
+    changed: float
+    """When it was last written, in seconds since the epoch."""
+
+
 def read(base, names, most):
     """Return the last `most` bytes of the file that `names` lead to from the directory `base`; None if it is missing.
 
     Raises Unreadable. Only `base` itself may be a link, because an administrator chose it.
     """
     found = _read(base, names, most)
-    return None if found is None else found[0]
+    return None if found is None else found.content
 
 
-def read_with_owner(base, names, most):
-    """Return the same as `read` with the user id of the file's owner, as a pair; None if it is missing."""
+def look_at(base, names, most):
+    """Return the same as `read`, with what is known about the file."""
     return _read(base, names, most)
 
 
@@ -77,7 +88,8 @@ def _read(base, names, most):
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):
                 raise Unreadable("%s is not a regular file" % os.path.join(base, *names))
-            return os.pread(descriptor, most, max(0, status.st_size - most)), status.st_uid
+            content = os.pread(descriptor, most, max(0, status.st_size - most))
+            return Found(content, status.st_uid, status.st_mtime)
         except OSError as error:
             raise Unreadable(_described(base, names, error)) from None
         finally:

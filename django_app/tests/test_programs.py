@@ -66,7 +66,14 @@ class ProgramsTest(SimpleTestCase):
 
     def test_heartbeat_of_an_earlier_boot_is_out_of_date(self):
         self.state.heartbeat("catmaid-celery", boot_id="of-an-earlier-boot")
+        os.utime(self.state.path("run", "catmaid-celery", "heartbeat.json"), (time.time() - 3600,) * 2)
         self.assertEqual((self.worker().state, self.worker().health.level), ("EXITED", "CRITICAL"))
+
+    def test_heartbeat_from_a_sandbox_with_another_id_of_the_boot_is_that_of_now(self):
+        for boot in ("of-a-container", None):
+            with self.subTest(boot):
+                self.state.heartbeat("catmaid-celery", boot_id=boot)
+                self.assertEqual((self.worker().state, self.worker().health.level), ("RUNNING", "OK"))
 
     def test_old_heartbeat_of_a_living_process_may_be_that_of_a_frozen_one(self):
         self.state.heartbeat("catmaid-celery", written=time.monotonic() - 31, wall=time.time() - 31)

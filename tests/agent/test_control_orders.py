@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from time import monotonic
 from types import ModuleType
 from typing import Any
 
 import pytest
 
-from procman.agent import control_orders
-from procman.agent.control_orders import MOST_IDS, MOST_PER_HOUR, TARGETS, ControlOrders, text_of
+from procman.agent.control_orders import HOUR, MOST_IDS, MOST_PER_HOUR, TARGETS, ControlOrders, text_of
 from procman.agent.settings import HealthSettings
 from procman.agent.worker_state import WorkerState
 
@@ -87,8 +87,8 @@ def test_thousands_of_orders_leave_room_for_other_events(worker: Worker, monkeyp
     assert len(worker.done) == MOST_PER_HOUR + 50
     assert len(worker.events()) == MOST_PER_HOUR + 1
     assert "further orders are not noted" in worker.events()[-1]["reason"]
-    later = control_orders.monotonic() + control_orders.HOUR + 1
-    monkeypatch.setattr(control_orders, "monotonic", lambda: later)
+    later = monotonic() + HOUR + 1
+    monkeypatch.setattr("procman.agent.control_orders.monotonic", lambda: later)
     worker.order("revoke", task_id="later")
     assert worker.events()[-1]["reason"] == "remote control: revoke: task_id later"
 

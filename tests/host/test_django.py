@@ -120,7 +120,7 @@ def site(stocked: Host) -> Iterator[HostSite]:
     site.manage("shell", "-c", ACCOUNTS)
     with served(site):
         yield site
-    project.procman("uninstall", "--purge")
+    project.procman("uninstall", "--purge", timeout=300)
 
 
 @pytest.fixture(scope="module")
