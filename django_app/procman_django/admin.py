@@ -1,10 +1,13 @@
 """The section "Celery" of Django's admin: programs, workers and tasks, queues."""
 
+from functools import wraps
+
 from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import PermissionDenied
+from django.db import transaction
 from django.http import HttpResponseNotAllowed, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
@@ -94,6 +97,7 @@ class Page(admin.ModelAdmin):
     def _guarded(self, view, permission=VIEW):
         """Return `view` for users of the admin who have `permission`; the admin adds the protection against CSRF."""
 
+        @wraps(view)
         def guarded(request, *arguments, **named):
             if not request.user.has_perm(VIEW) or not request.user.has_perm(permission):
                 raise PermissionDenied
@@ -155,6 +159,8 @@ class WorkerPage(Page):
         except NoAnswer as error:
             return {**content, "broker_problem": str(error)}
 
+    # With ATOMIC_REQUESTS an error would take back the entry of the log, but not the order.
+    @transaction.non_atomic_requests
     def order_view(self, request):
         """Send an order; one that costs something has to be confirmed first."""
         if request.method != "POST":

@@ -9,7 +9,7 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Permission
 from django.test import Client, SimpleTestCase, TestCase, override_settings
-from django.urls import reverse
+from django.urls import resolve, reverse
 from procman_django import celery_app, queues, workers
 
 from .state import State
@@ -181,6 +181,9 @@ class WorkersTest(PagesTest):
         self.assertEqual((entry.user, entry.object_id, entry.object_repr), (user, "3f1c", "revoke task 3f1c"))
         self.assertIn("crop@host: done", entry.change_message)
         self.assertEqual(self.client.get(entry.get_admin_url(), follow=True).status_code, 200)
+
+    def test_entry_of_the_log_is_kept_whatever_happens_to_the_request(self):
+        self.assertTrue(resolve(address("worker", "order")).func._non_atomic_requests)
 
     def test_terminating_is_confirmed_with_what_it_costs(self):
         self.user("view_program", "control_program")
