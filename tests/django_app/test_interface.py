@@ -194,6 +194,12 @@ def test_page_names_every_file_that_the_app_reads() -> None:
         assert name in page
 
 
+def test_page_and_app_name_the_same_version_of_the_interface(app: Any) -> None:
+    page = (DJANGO_APP.parent / "docs/django.md").read_text()
+    app("files")
+    assert f"it is interface version {import_module('procman_django').INTERFACE}, " in page
+
+
 def test_app_imports_nothing_of_procman() -> None:
     for path in (DJANGO_APP / "procman_django").rglob("*.py"):
         assert not re.search(r"^\s*(?:from|import) procman\b", path.read_text(), re.MULTILINE), path
