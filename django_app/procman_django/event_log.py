@@ -3,7 +3,7 @@
 from typing import NamedTuple, Tuple
 
 from . import files
-from .values import number, printable, text
+from .values import LATEST, number, printable, text
 
 NAME = "events.jsonl"
 OWN_BYTES = 256 * 1024
@@ -76,7 +76,7 @@ def _events(content, program):
         except ValueError:
             continue  # the first line of a long file is incomplete
         at, what = number(found, "at"), text(found, "what")
-        if at is None or what is None or not 0 <= at < 2**33:
+        if at is None or what is None or not 0 <= at < LATEST:
             continue
         texts = {name: text(found, name) or "" for name in ("code", "level", "reason", "action", "by")}
         tasks = found.get("tasks")

@@ -62,7 +62,8 @@ def installed_projects(where):
             problems.append(str(error))
             continue
         for name in names:
-            project = None if name.startswith(".") else read_project(place, name)
+            # A page could not even show the bytes of some names.
+            project = None if name.startswith(".") or not name.isprintable() else read_project(place, name)
             if project is not None:
                 found.append(project)
     return found, problems

@@ -1,10 +1,13 @@
 """The project that the pages show."""
 
-from datetime import datetime, timezone
+from datetime import datetime
+from datetime import timezone as zones
 
 from django.conf import settings
+from django.utils import timezone
 
 from . import installed, programs
+from .values import LATEST
 
 
 def chosen_project():
@@ -31,5 +34,8 @@ def shown_programs():
 
 
 def moment(seconds):
-    """Return a time in seconds since the epoch for a template; None if it is unknown."""
-    return None if seconds is None else datetime.fromtimestamp(seconds, timezone.utc)
+    """Return a time in seconds since the epoch for a template, in the project's time zone; None if it is unknown."""
+    if seconds is None or not 0 <= seconds < LATEST:
+        return None
+    # Without USE_TZ, templates do not convert it.
+    return timezone.localtime(datetime.fromtimestamp(seconds, zones.utc))

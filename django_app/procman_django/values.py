@@ -3,6 +3,9 @@
 LONGEST = 500
 MOST_ITEMS = 200
 
+LATEST = 2**33
+"""No time is later, in seconds since the epoch."""
+
 
 def text(found, name):
     """Return a printable text, cut to a length that a page can show."""

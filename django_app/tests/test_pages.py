@@ -99,6 +99,26 @@ class LookingTest(PagesTest):
             ours = page[page.index('class="procman"') :]
             self.assertNotRegex(ours, r"<script|<style|\son\w+=|style=")
 
+    def test_times_that_no_calendar_has_are_unknown(self):
+        self.user("view_program")
+        for far in (-1e14, 1e14, 253402300799):
+            with self.subTest(far), override_settings(TIME_ZONE="Asia/Tokyo"):
+                self.state.heartbeat("catmaid-celery", started=-far)
+                entries = [{"name": "cleanup", "due": far}]
+                self.state.heartbeat("catmaid-celery-beat", kind="beat", next_entries=entries)
+                self.assertContains(self.client.get(address("program")), "unknown")
+
+    def test_times_are_those_of_the_project_without_use_tz_too(self):
+        self.user("view_program")
+        for use_tz in (True, False):
+            with self.subTest(use_tz), override_settings(USE_TZ=use_tz, TIME_ZONE="Asia/Tokyo"):
+                self.assertContains(self.client.get(address("program")), "JST")
+
+    def test_directory_whose_name_no_page_can_show_is_no_project(self):
+        self.user("view_program")
+        os.rename(self.state.directory, os.fsencode(self.state.place) + b"/\xff")
+        self.assertContains(self.client.get(address("program")), "No project is installed")
+
     def test_no_project_and_several_projects_are_explained(self):
         self.user("view_program")
         State(settings.PROCMAN_STATE_DIRECTORY)
@@ -123,6 +143,12 @@ class WorkersTest(PagesTest):
         self.user("view_program")
         with mock.patch("procman_django.workers.ask_workers", side_effect=AssertionError):
             self.assertContains(self.client.get(address("worker")), "data-procman-answers")
+
+    def test_task_that_began_at_no_time_of_the_calendar_is_shown(self):
+        self.user("view_program")
+        worker = WORKER._replace(active=[TASK._replace(started=1e14)])
+        with mock.patch("procman_django.workers.ask_workers", return_value=[worker]):
+            self.assertContains(self.client.get(address("worker", "answers")), "3f1c")
 
     def test_without_javascript_a_link_asks(self):
         self.user("view_program")
