@@ -21,21 +21,36 @@ class NoAnswer(Exception):
     """The broker did not answer, with the reason; never its URL, which has a password."""
 
 
+class NoApp(NoAnswer):
+    """The setting PROCMAN_CELERY_APP names no Celery app, with the reason."""
+
+
 def remember():
     """Remember the app that is current in the main thread: Celery's current app belongs to a thread."""
     _remembered[:] = [_current()]
 
 
 def find_app():
-    """Return the project's Celery app; None if the project has loaded none."""
+    """Return the project's Celery app; None if the project has loaded none. Raises NoApp."""
     path = getattr(settings, "PROCMAN_CELERY_APP", None)
     if path:
-        module, _, name = path.partition(":")
-        return getattr(import_module(module), name or "app")
+        return _named(path)
     found = _current()
     if found is None and _remembered:
         found = _remembered[0]
     return found
+
+
+def _named(path):
+    try:
+        module, _, name = path.partition(":")
+        found = getattr(import_module(module), name or "app")
+        if not hasattr(found, "connection_for_write"):
+            raise TypeError
+        return found
+    except Exception as error:
+        # The module's own errors can have any text, such as a broker's URL.
+        raise NoApp("PROCMAN_CELERY_APP names no Celery app: %s" % type(error).__name__) from error
 
 
 def _current():

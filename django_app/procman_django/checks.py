@@ -26,17 +26,26 @@ def check_celery(**_):
     """Return the problems in the settings of the project's Celery app; none if it has none."""
     try:
         app = celery_app.find_app()
-    except (ImportError, AttributeError) as error:
-        text = "PROCMAN_CELERY_APP names no Celery app: %s" % error
+    except celery_app.NoApp as error:
+        text = "%s: %s" % (error, error.__cause__)
         return [
             checks.Error(text, hint="Write it as MODULE:NAME, such as mysite.celery:app.", id="procman_django.E001")
         ]
     if app is None:
         return []
     found = []
-    for check in (_visibility, _eager, _pickle, _quorum, _broker_url):
-        found.extend(check(app))
+    for check in _CHECKED:
+        found.extend(_problems(check, app))
     return found
+
+
+def _problems(check, app):
+    # A setting that Celery itself may refuse must not end every command of manage.py.
+    try:
+        return list(check(app))
+    except Exception as error:
+        text = "The check of %s cannot read Celery's settings: %s" % (_CHECKED[check], type(error).__name__)
+        return [_warning(8, text, "Compare their types with Celery's documentation.")]
 
 
 def _warning(number, text, hint):
@@ -92,8 +101,7 @@ def _quorum(app):
     import celery
 
     is_default = app.conf.get("task_default_queue_type") == "quorum"
-    queues = [queue for queue in _queues(app) if (queue.queue_arguments or {}).get("x-queue-type") == "quorum"]
-    if not is_default and not queues:
+    if not is_default and not any(map(_is_quorum, _queues(app))):
         return
     if tuple(int(each) for each in celery.__version__.split(".")[:2]) < (5, 5):
         yield _warning(
@@ -145,5 +153,20 @@ def _queues(app):
     return list(queues.values()) if hasattr(queues, "values") else list(queues)
 
 
+def _is_quorum(queue):
+    # Celery takes a queue as a dict, too.
+    arguments = queue.get("queue_arguments") if isinstance(queue, dict) else queue.queue_arguments
+    return (arguments or {}).get("x-queue-type") == "quorum"
+
+
 def _has_eta_tasks():
     return any(program.scheduled for program in section.shown_programs())
+
+
+_CHECKED = {
+    _visibility: "the visibility timeout",
+    _eager: "task_always_eager",
+    _pickle: "the serializers",
+    _quorum: "quorum queues",
+    _broker_url: "the broker's URL",
+}

@@ -4,10 +4,13 @@ import re
 from typing import Any, Callable, Dict, Mapping, NamedTuple, Tuple
 
 from . import celery_app
+from .values import printable
 
 LONGEST = 250
-RATE = re.compile(r"^\d{1,6}(/[smh])?$")
+RATE = re.compile(r"[0-9]{1,6}(/[smh])?")
+NUMBER = re.compile(r"[0-9]{1,3}")
 MOST_PROCESSES = 10
+MOST_REPLIES = 10
 
 
 class Refused(Exception):
@@ -50,13 +53,18 @@ def described(replies):
     """Return the replies as a text."""
     if not replies:
         return "no worker answered"
-    return "; ".join("%s: %s" % (node, _answer(replies[node])) for node in sorted(replies))[:1000]
+    shown = ["%s: %s" % (printable(node), _answer(replies[node])) for node in sorted(replies)[:MOST_REPLIES]]
+    more = ["and %d more" % (len(replies) - MOST_REPLIES)] if len(replies) > MOST_REPLIES else []
+    return "; ".join(shown + more)
 
 
 def _answer(reply):
     if isinstance(reply, dict):
         reply = reply.get("ok") or reply.get("error") or reply
-    return "done" if reply is None else str(reply)[:200]
+    try:
+        return "done" if reply is None else printable(str(reply)[:200])
+    except RecursionError:
+        return "an answer that is nested too deeply"
 
 
 def _field(posted, name, what):
@@ -107,7 +115,7 @@ def _consumer(name, posted, queues):
 
 def _pool(name, posted, _):
     node, number = _node(posted), posted.get("number", "1")
-    if not number.isdecimal() or not 1 <= int(number) <= MOST_PROCESSES:
+    if not NUMBER.fullmatch(number) or not 1 <= int(number) <= MOST_PROCESSES:
         raise Refused("The pool can change by 1 to %d processes at a time." % MOST_PROCESSES)
     verb = {"pool_grow": "grow", "pool_shrink": "shrink"}[name]
     return Order(name, node, name, {"n": int(number)}, "%s the pool of %s by %s" % (verb, node, number), ())
@@ -115,7 +123,7 @@ def _pool(name, posted, _):
 
 def _rate_limit(name, posted, _):
     task, node, rate = _field(posted, "task_name", "task"), _node(posted), posted.get("rate", "").strip()
-    if not RATE.match(rate):
+    if not RATE.fullmatch(rate):
         raise Refused("A rate limit is a number, or one such as 10/s, 10/m or 10/h; 0 means no limit.")
     text = "limit the rate of task %s to %s on %s" % (task, rate, node)
     return Order(name, node, name, {"task_name": task, "rate_limit": rate}, text, ())

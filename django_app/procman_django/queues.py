@@ -37,11 +37,16 @@ def of_heartbeats(programs):
 
 def known_queues(programs):
     """Return the names of the queues of the app and of the programs: no others can be consumed from."""
-    names = set(of_heartbeats(programs)[0])
-    app = celery_app.find_app()
-    if app is not None:
-        names.update(str(name) for name in app.amqp.queues)
-    return sorted(names)[:MOST_QUEUES]
+    return sorted({*of_heartbeats(programs)[0], *_of_app()})[:MOST_QUEUES]
+
+
+def _of_app():
+    try:
+        app = celery_app.find_app()
+        return [] if app is None else [str(name) for name in app.amqp.queues]
+    except Exception:
+        # Settings that Celery cannot read: `ask` or the system checks report them.
+        return []
 
 
 def ask_queues(names, management_url=None) -> List[Queue]:

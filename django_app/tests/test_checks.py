@@ -8,6 +8,7 @@ from django.conf import settings
 from django.core import checks
 from django.core.management import call_command
 from django.test import SimpleTestCase, override_settings
+from django.utils.functional import SimpleLazyObject
 from procman_django.management.commands import procman
 
 from .state import State
@@ -66,8 +67,35 @@ class ChecksTest(SimpleTestCase):
             self.assertEqual(found(None), [])
 
     def test_setting_that_names_no_app_is_an_error_of_its_own(self):
-        with override_settings(PROCMAN_CELERY_APP="no.such:app"):
-            self.assertEqual([each.id for each in checks.run_checks(tags=["celery"])], ["procman_django.E001"])
+        for name in ("no.such:app", ":app", ".celery:app", "tests.celery:nothing", "tests.settings:DEBUG", 5):
+            with self.subTest(name), override_settings(PROCMAN_CELERY_APP=name):
+                self.assertEqual([each.id for each in checks.run_checks(tags=["celery"])], ["procman_django.E001"])
+
+    def test_settings_as_celery_takes_them_too(self):
+        quorum = {"crop": {"exchange": "crop", "queue_arguments": {"x-queue-type": "quorum"}}}
+        self.assertEqual(found(AMQP, task_queues=quorum)[0], "W005" if _is_old() else "W006")
+        for conf in (
+            {"task_queues": None},
+            {"task_queues": {"crop": {"exchange": "crop"}}},
+            {"broker_transport_options": None},
+            {"broker_write_url": [AMQP, AMQP]},
+            {"broker_write_url": SimpleLazyObject(lambda: AMQP)},
+            {"accept_content": None},
+        ):
+            with self.subTest(conf):
+                self.assertEqual(found(AMQP, **conf), [])
+
+    def test_settings_that_celery_refuses_end_no_command(self):
+        for url, conf in (
+            (REDIS, {"broker_transport_options": {"visibility_timeout": "60"}, "task_time_limit": 7200}),
+            (REDIS, {"broker_transport_options": "x"}),
+            (AMQP, {"accept_content": [["json"]]}),
+            (AMQP, {"task_queues": 5}),
+            (AMQP, {"task_queues": ["crop"]}),
+            (AMQP, {"broker_write_url": 5}),
+        ):
+            with self.subTest(conf):
+                self.assertEqual(set(found(url, **conf)), {"W008"})
 
 
 class MigrationsTest(SimpleTestCase):

@@ -119,6 +119,14 @@ class LookingTest(PagesTest):
         os.rename(self.state.directory, os.fsencode(self.state.place) + b"/\xff")
         self.assertContains(self.client.get(address("program")), "No project is installed")
 
+    def test_pages_are_shown_although_the_setting_names_no_app(self):
+        self.user("view_program")
+        with override_settings(PROCMAN_CELERY_APP="no.such:app"):
+            for model in ("worker", "queue"):
+                self.assertEqual(self.client.get(address(model)).status_code, 200)
+                page = self.client.get(address(model, "answers"))
+                self.assertContains(page, "PROCMAN_CELERY_APP names no Celery app: ModuleNotFoundError")
+
     def test_no_project_and_several_projects_are_explained(self):
         self.user("view_program")
         State(settings.PROCMAN_STATE_DIRECTORY)
@@ -259,11 +267,29 @@ class WorkersTest(PagesTest):
             {"order": "add_consumer", "node": "crop@host", "queue": "of-another-project"},
             {"order": "pool_grow", "node": "crop@host", "number": "100000"},
             {"order": "pool_grow", "node": "crop@host", "number": "-1"},
+            {"order": "pool_grow", "node": "crop@host", "number": "9" * 5000},
+            {"order": "pool_grow", "node": "crop@host", "number": "\u0663"},
+            {"order": "revoke", "task_id": "a\u202eb"},
+            {"order": "revoke", "task_id": "a\0b"},
+            {"order": "rate_limit", "node": "crop@host", "task_name": "t", "rate": "\u0663/s"},
             {"order": "rate_limit", "node": "crop@host", "task_name": "t", "rate": "10/m; rm -rf /"},
         ):
             with self.subTest(fields):
                 answer, sent = self.order(**fields)
                 self.assertEqual((answer.status_code, sent, LogEntry.objects.count()), (200, [], 0))
+
+    def test_answer_that_cannot_be_shown_neither_fails_nor_reaches_the_log_as_it_is(self):
+        self.user("view_program", "control_program")
+        deep = []
+        for _ in range(100000):
+            deep = [deep]
+        replies = {"odd\ud800@host": {"ok": "a\0b\ud800\u202e"}, "deep@host": {"ok": deep}, "long@host": "x" * 10**6}
+        with mock.patch("procman_django.orders.send", return_value=replies):
+            answer = self.client.post(address("worker", "order"), {"order": "revoke", "task_id": "3f1c"}, follow=True)
+        self.assertContains(answer, "odd?@host: a?b??")
+        message = LogEntry.objects.get().change_message
+        self.assertIn("deep@host: an answer that is nested too deeply", message)
+        self.assertLess(len(message), 1000)
 
     def test_order_to_a_broker_that_is_down_is_in_the_log_too(self):
         self.user("view_program", "control_program")
