@@ -14,7 +14,7 @@ INSIDE = "inside"
 ENDS = ("ended", "healing", "restarted")
 """The events that are counted as restarts."""
 
-SETTLED = ("recovered", "stopped", "started", "restarted")
+SETTLED = ("recovered", "healed", "stopped", "started", "restarted")
 """The events after which an earlier finding counts no more."""
 
 

@@ -103,6 +103,16 @@ class ProgramsTest(SimpleTestCase):
         self.state.events(None, {**found, "at": time.time() - 9}, ended)
         self.assertEqual(self.worker().health.level, "OK")
 
+    def test_finding_of_the_watcher_ends_with_its_healing(self):
+        about = {"program": "catmaid-celery", "code": "PM301", "level": "CRITICAL", "by": "healer"}
+        now = time.time()
+        # A program that the watcher has restarted gets no event "recovered".
+        events = [{**about, "what": what, "at": now - 9 + place} for place, what in enumerate(("found", "healing"))]
+        self.state.events(None, *events)
+        self.assertEqual(self.worker().health.level, "CRITICAL")
+        self.state.events(None, *events, {**about, "what": "healed", "code": "", "level": "OK", "at": now - 5})
+        self.assertEqual(self.worker().health.level, "OK")
+
     def test_program_writes_events_about_itself_alone(self):
         self.state.events("catmaid-celery", {"at": 1, "program": "catmaid-celery-beat", "what": "ended", "by": "root"})
         [event] = [each for each in self.view().events if each.at == 1]
