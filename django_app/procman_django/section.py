@@ -1,5 +1,7 @@
 """The project that the pages show."""
 
+import os
+import pwd
 from datetime import datetime
 from datetime import timezone as zones
 
@@ -15,16 +17,35 @@ def chosen_project():
     where = installed.places(getattr(settings, "PROCMAN_STATE_DIRECTORY", None))
     found, problems = installed.installed_projects(where)
     name = getattr(settings, "PROCMAN_PROJECT", None)
-    if name:
-        found = [project for project in found if project.name == name]
-    if len(found) == 1:
-        return found[0], ""
-    if found:
-        names = ", ".join(sorted(project.name for project in found))
-        return None, "Several projects are installed (%s). Name one in the setting PROCMAN_PROJECT." % names
-    sought = "The project %s is" % name if name else "No project is"
-    problem = "%s installed in %s, as far as the user of this web server can see." % (sought, " or ".join(where))
-    return None, " ".join([problem, *problems])
+    chosen = [project for project in found if name in (None, "", project.name)]
+    if len(chosen) == 1:
+        return chosen[0], ""
+    if chosen:
+        return None, _several(chosen)
+    return None, " ".join([_missing(name, where, found), *problems])
+
+
+def _several(found):
+    listed = ", ".join(sorted("%s in %s" % (project.name, project.place) for project in found))
+    is_named = len({project.name for project in found}) == 1
+    hint = "Set PROCMAN_STATE_DIRECTORY to one of them." if is_named else "Name one in the setting PROCMAN_PROJECT."
+    return "Several projects are installed: %s. %s" % (listed, hint)
+
+
+def _missing(name, where, found):
+    sought = "The project %s of the setting PROCMAN_PROJECT is not" % name if name else "No project is"
+    others = " There are: %s." % ", ".join(sorted(project.name for project in found)) if found else ""
+    return (
+        "%s installed in %s, as far as the user of this web server (%s) can see.%s A project that another user has "
+        "installed in user scope can be seen only by a web server of that user."
+    ) % (sought, " or ".join(where), _own_name(), others)
+
+
+def _own_name():
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return "user id %d" % os.geteuid()
 
 
 def shown_programs():

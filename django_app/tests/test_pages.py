@@ -133,11 +133,28 @@ class LookingTest(PagesTest):
         second = State(settings.PROCMAN_STATE_DIRECTORY + "-2", "second")
         self.addCleanup(second.close)
         with override_settings(PROCMAN_STATE_DIRECTORY="/nowhere"):
-            self.assertContains(self.client.get(address("program")), "No project is installed in /nowhere")
+            page = self.client.get(address("program"))
+        self.assertContains(page, "No project is installed in /nowhere, as far as the user of this web server (")
+        self.assertContains(page, "another user has installed in user scope")
+        with override_settings(PROCMAN_PROJECT="third"):
+            page = self.client.get(address("program"))
+        self.assertContains(page, "The project third of the setting PROCMAN_PROJECT is not installed in")
+        self.assertContains(page, "There are: catmaid.")
         os.rename(second.directory, self.state.path("..", "second"))
         self.assertContains(self.client.get(address("program")), "PROCMAN_PROJECT")
         with override_settings(PROCMAN_PROJECT="second"):
             self.assertContains(self.client.get(address("program")), "catmaid-celery-beat")
+
+    def test_projects_with_one_name_are_told_apart_by_their_directory(self):
+        self.user("view_program")
+        place, other = settings.PROCMAN_STATE_DIRECTORY, settings.PROCMAN_STATE_DIRECTORY + "-2"
+        self.addCleanup(State(other).close)
+        with mock.patch("procman_django.installed.places", return_value=(place, other)):
+            for name in (None, "catmaid"):
+                with self.subTest(name), override_settings(PROCMAN_PROJECT=name):
+                    page = self.client.get(address("program"))
+                    self.assertContains(page, "catmaid in %s, catmaid in %s" % (place, other))
+                    self.assertContains(page, "Set PROCMAN_STATE_DIRECTORY")
 
 
 class WorkersTest(PagesTest):
