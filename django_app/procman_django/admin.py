@@ -189,8 +189,12 @@ class WorkerPage(Page):
             change_message="Order: %s." % order.text,
         )
         try:
-            answer = orders.described(orders.send(order))
-            messages.success(request, "Sent: %s (%s)" % (order.text, answer))
+            replies = orders.send(order)
+            answer = orders.described(order, replies)
+            if orders.is_confirmed(order, replies):
+                messages.success(request, ("Sent: %s (%s). %s" % (order.text, answer, order.note)).rstrip())
+            else:
+                messages.warning(request, "Sent: %s, but not confirmed (%s)" % (order.text, answer))
         except NoAnswer as error:
             answer = "the broker did not answer: %s; it may still be carried out" % error
             messages.error(request, "Not confirmed: %s (%s)" % (order.text, answer))

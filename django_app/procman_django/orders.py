@@ -12,6 +12,11 @@ NUMBER = re.compile(r"[0-9]{1,3}")
 MOST_PROCESSES = 10
 MOST_REPLIES = 10
 
+_CANCELLED = (
+    "Procman restarts a worker without its consumers, which then consumes again: to prevent that, type procman hold "
+    "and the name of its program."
+)
+
 
 class Refused(Exception):
     """An order that is not sent, with the reason."""
@@ -29,6 +34,8 @@ class Order(NamedTuple):
     """The order and its target, for the log."""
     loss: Tuple[str, ...]
     """What it costs; if there is anything, the user must confirm it."""
+    note: str = ""
+    """What a user could expect of it in vain, shown with the answer."""
 
 
 def read_order(posted, queues) -> Order:
@@ -49,13 +56,21 @@ def send(order):
     return celery_app.ask(lambda connection: celery_app.broadcast(connection, order.command, order.arguments, nodes))
 
 
-def described(replies):
-    """Return the replies as a text."""
+def described(order, replies):
+    """Return the replies to `order` as a text."""
+    if not replies and order.command == "shutdown":
+        return "a worker does not answer this order; the page of the programs shows what it does"
     if not replies:
-        return "no worker answered"
+        return "no worker answered; one that is busy may still carry it out"
     shown = ["%s: %s" % (printable(node), _answer(replies[node])) for node in sorted(replies)[:MOST_REPLIES]]
     more = ["and %d more" % (len(replies) - MOST_REPLIES)] if len(replies) > MOST_REPLIES else []
     return "; ".join(shown + more)
+
+
+def is_confirmed(order, replies):
+    """Return whether a worker has answered, and none with an error; one that shuts down never answers."""
+    failed = any(isinstance(reply, dict) and "error" in reply for reply in replies.values())
+    return not failed and (bool(replies) or order.command == "shutdown")
 
 
 def _answer(reply):
@@ -80,7 +95,8 @@ def _node(posted):
 
 def _revoke(name, posted, _):
     task = _field(posted, "task_id", "task")
-    return Order(name, "", "revoke", {"task_id": task}, "revoke task %s" % task, ())
+    note = "If it is already running, it continues: only Terminate ends it."
+    return Order(name, "", "revoke", {"task_id": task}, "revoke task %s" % task, (), note)
 
 
 def _terminate(name, posted, _):
@@ -110,7 +126,8 @@ def _consumer(name, posted, queues):
     if queue not in queues:
         raise Refused("The project has no queue %s." % queue)
     verb = {"add_consumer": "add a consumer of", "cancel_consumer": "cancel the consumer of"}[name]
-    return Order(name, node, name, {"queue": queue}, "%s queue %s on %s" % (verb, queue, node), ())
+    text = "%s queue %s on %s" % (verb, queue, node)
+    return Order(name, node, name, {"queue": queue}, text, (), _CANCELLED if name == "cancel_consumer" else "")
 
 
 def _pool(name, posted, _):

@@ -39,8 +39,9 @@ class PagesTest(TestCase):
         self.client.force_login(user)
         return user
 
-    def order(self, **fields):
-        with mock.patch("procman_django.orders.send", return_value={"crop@host": {"ok": "done"}}) as send:
+    def order(self, reply=None, **fields):
+        replies = {"crop@host": {"ok": "done"}} if reply is None else reply
+        with mock.patch("procman_django.orders.send", return_value=replies) as send:
             answer = self.client.post(address("worker", "order"), fields, follow=True)
         return answer, [call[0][0] for call in send.call_args_list]
 
@@ -307,6 +308,32 @@ class WorkersTest(PagesTest):
         message = LogEntry.objects.get().change_message
         self.assertIn("deep@host: an answer that is nested too deeply", message)
         self.assertLess(len(message), 1000)
+
+    def test_order_that_no_worker_confirms_is_no_success(self):
+        self.user("view_program", "control_program")
+        shrink = {"order": "pool_shrink", "node": "crop@host", "number": "1"}
+        for fields, reply, level, text in (
+            (shrink, {"crop@host": {"ok": "pool will shrink"}}, "success", "(crop@host: pool will shrink)."),
+            (shrink, {"crop@host": {"error": "all busy"}}, "warning", "but not confirmed (crop@host: all busy)"),
+            (shrink, {}, "warning", "no worker answered; one that is busy may still carry it out"),
+            (
+                {"order": "shutdown", "node": "crop@host", "confirmed": "yes"},
+                {},
+                "success",
+                "does not answer this order",
+            ),
+        ):
+            with self.subTest(text):
+                answer, _ = self.order(reply, **fields)
+                self.assertContains(answer, '<li class="%s">' % level)
+                self.assertContains(answer, text)
+
+    def test_answer_to_an_order_shows_what_it_does_not_do(self):
+        self.user("view_program", "control_program")
+        answer, _ = self.order(order="revoke", task_id="3f1c")
+        self.assertContains(answer, "only Terminate ends it")
+        answer, _ = self.order(order="cancel_consumer", node="crop@host", queue="crop")
+        self.assertContains(answer, "procman hold")
 
     def test_order_to_a_broker_that_is_down_is_in_the_log_too(self):
         self.user("view_program", "control_program")
