@@ -3,11 +3,22 @@
 from django.db import models
 
 
+class WithoutTable(models.Manager):
+    """Finds nothing: `manage.py dumpdata` asks every model for its rows."""
+
+    def get_queryset(self):
+        """Return no rows, without a query."""
+        return super().get_queryset().none()
+
+
 class Program(models.Model):
     """A program of procman. Its permissions are those of the whole section."""
 
+    objects = WithoutTable()
+
     class Meta:
         managed = False
+        base_manager_name = "objects"
         default_permissions = ()
         permissions = [
             ("view_program", "Can see programs, workers, tasks and queues"),

@@ -106,6 +106,13 @@ class MigrationsTest(SimpleTestCase):
     def test_nothing_is_missing(self):
         call_command("makemigrations", "procman_django", "--check", "--dry-run", verbosity=0)
 
+    def test_project_can_be_dumped_although_there_is_no_table(self):
+        for use_base_manager in (False, True):
+            with self.subTest(use_base_manager):
+                dumped = io.StringIO()
+                call_command("dumpdata", "procman_django", use_base_manager=use_base_manager, stdout=dumped)
+                self.assertEqual(dumped.getvalue().strip(), "[]")
+
 
 class CommandTest(SimpleTestCase):
     """manage.py procman."""

@@ -23,6 +23,7 @@ class Migration(migrations.Migration):
                     ("view_task_arguments", "Can see the arguments of tasks"),
                 ],
                 "managed": False,
+                "base_manager_name": "objects",
                 "default_permissions": (),
             },
         ),
