@@ -1,7 +1,9 @@
 """The project's Celery app, and queries of its broker that end within a time limit."""
 
+import socket
 import threading
 from importlib import import_module
+from time import monotonic
 
 from django.conf import settings
 
@@ -62,33 +64,46 @@ def _current():
 
 
 def ask(query):
-    """Return `query(connection)` with a connection of its own to the broker. Raises NoAnswer.
-
-    The query runs in a thread that is left alone once the time is over.
-    """
+    """Return `query(connection)` with a connection of its own to the broker. Raises NoAnswer."""
     app = find_app()
     if app is None:
         raise NoAnswer("this process has loaded no Celery app; set PROCMAN_CELERY_APP, such as mysite.celery:app")
-    if not _free.acquire(blocking=False):
-        raise NoAnswer("%d earlier queries are still waiting for the broker" % MOST_AT_ONCE)
+
+    def connected():
+        with app.connection_for_write(connect_timeout=CONNECT_SECONDS) as connection:
+            connection.ensure_connection(max_retries=1, interval_start=0.1)
+            return query(connection)
+
+    return within(MOST_SECONDS, connected, _free)
+
+
+def within(seconds, query, free):
+    """Return `query()`, run in a thread that is left alone once the time is over. Raises NoAnswer.
+
+    `free` is the semaphore that limits how many such threads there are.
+    """
+    if not free.acquire(blocking=False):
+        raise NoAnswer("%d earlier queries are still waiting for an answer" % MOST_AT_ONCE)
     done = {}
 
     def run():
         try:
-            with app.connection_for_write(connect_timeout=CONNECT_SECONDS) as connection:
-                connection.ensure_connection(max_retries=1, interval_start=0.1)
-                done["answer"] = query(connection)
+            done["answer"] = query()
         except Exception as error:
             done["error"] = type(error).__name__
         finally:
-            _free.release()
+            free.release()
 
     thread = threading.Thread(target=run, name="procman-django-query", daemon=True)
-    thread.start()
-    thread.join(MOST_SECONDS)
+    try:
+        thread.start()
+    except RuntimeError:
+        free.release()
+        raise NoAnswer("no thread can be started") from None
+    thread.join(seconds)
     if "answer" in done:
         return done["answer"]
-    raise NoAnswer(done.get("error") or "no answer within %d seconds" % MOST_SECONDS)
+    raise NoAnswer(done.get("error") or "no answer within %d seconds" % seconds)
 
 
 def broadcast(connection, command, arguments=None, nodes=None, timeout=REPLY_SECONDS):
@@ -102,7 +117,15 @@ def broadcast(connection, command, arguments=None, nodes=None, timeout=REPLY_SEC
         mailbox.oid = uuid()
     # Not a connection of the pool, which may have been lost long ago.
     mailbox.producer_pool = None
-    replies = mailbox._broadcast(command, arguments or {}, destination=nodes, reply=True, timeout=timeout) or []
+    ends = monotonic() + 2 * timeout
+
+    def check_time(_):
+        # Each reply begins the timeout anew. kombu ends its loop on this.
+        if monotonic() > ends:
+            raise socket.timeout
+
+    options = {"destination": nodes, "reply": True, "timeout": timeout, "callback": check_time}
+    replies = mailbox._broadcast(command, arguments or {}, **options) or []
     found = {}
     for reply in replies:
         if isinstance(reply, dict):

@@ -2,8 +2,9 @@
 
 import base64
 import json
+import threading
+from time import monotonic
 from typing import List, NamedTuple, Optional
-from urllib.error import URLError
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 from urllib.request import HTTPRedirectHandler, ProxyHandler, Request, build_opener
 
@@ -12,7 +13,10 @@ from .values import count
 
 MOST_QUEUES = 200
 MANAGEMENT_SECONDS = 2
-MOST_BYTES = 65536
+MOST_BYTES = 1024 * 1024
+"""The interface lists every consumer of a queue."""
+
+_free = threading.BoundedSemaphore(celery_app.MOST_AT_ONCE)
 
 
 class Queue(NamedTuple):
@@ -68,7 +72,7 @@ def _ask(connection, name, is_amqp):
     channel = connection.channel()
     try:
         answer = channel.queue_declare(queue=name, passive=True)
-    except connection.channel_errors + connection.connection_errors:
+    except connection.channel_errors:
         return Queue(name, problem="the broker has no such queue")
     finally:
         try:
@@ -85,15 +89,26 @@ class _NoRedirects(HTTPRedirectHandler):
 
 
 def _with_management(queues, url, virtual_host):
-    opener = build_opener(_NoRedirects, ProxyHandler({}))
-    with_counts = []
-    for queue in queues:
-        try:
-            found = _get(opener, url, virtual_host, queue.name) if not queue.problem else {}
-        except (OSError, URLError, ValueError) as error:
-            return [each._replace(problem="management interface: %s" % type(error).__name__) for each in queues]
-        with_counts.append(queue._replace(unacknowledged=count(found, "messages_unacknowledged")))
-    return with_counts
+    opener, counts = build_opener(_NoRedirects, ProxyHandler({})), {}
+    ends, problem = monotonic() + MANAGEMENT_SECONDS, ""
+
+    def query():
+        for queue in queues:
+            if monotonic() > ends:
+                raise TimeoutError
+            if not queue.problem:
+                counts[queue.name] = count(_get(opener, url, virtual_host, queue.name), "messages_unacknowledged")
+
+    try:
+        celery_app.within(MANAGEMENT_SECONDS, query, _free)
+    except celery_app.NoAnswer as error:
+        problem = "management interface: %s" % error
+    return [
+        queue._replace(unacknowledged=counts[queue.name])
+        if queue.name in counts
+        else queue._replace(problem=queue.problem or problem)
+        for queue in queues
+    ]
 
 
 def _get(opener, url, virtual_host, name):

@@ -1,5 +1,6 @@
 """Ask the workers, by Celery's remote control, what they run, hold and consume."""
 
+from time import monotonic
 from typing import Any, Dict, List, NamedTuple, Optional
 
 from . import celery_app
@@ -8,6 +9,10 @@ from .values import count, items, number, printable, text
 MOST_NODES = 100
 MOST_TASKS = 100
 LONGEST_ARGUMENTS = 200
+
+QUESTIONS = ("active", "reserved", "scheduled", "stats", "active_queues", "registered")
+QUESTIONS_SECONDS = 3
+"""After this long, no further question is begun."""
 
 TERMINATES = ("prefork", "gevent", "eventlet")
 """The pools that can end a running task."""
@@ -36,6 +41,8 @@ class Worker(NamedTuple):
     scheduled: List[RemoteTask]
     queues: List[str]
     registered: List[str]
+    is_silent: bool = False
+    """Whether it left a question unanswered, so that the rest is unknown."""
 
     @property
     def can_terminate(self):
@@ -52,9 +59,13 @@ def _ask(connection) -> List[Worker]:
     nodes = sorted(celery_app.broadcast(connection, "ping"))[:MOST_NODES]
     if not nodes:
         return []
-    answers: Dict[str, Dict[str, Any]] = {}
-    for command in ("active", "reserved", "scheduled", "stats", "active_queues", "registered"):
-        answers[command] = celery_app.broadcast(connection, command, nodes=nodes)
+    answers: Dict[str, Dict[str, Any]] = {command: {} for command in QUESTIONS}
+    talking, ends = nodes, monotonic() + QUESTIONS_SECONDS
+    for command in QUESTIONS:
+        # One that has become silent, such as a solo worker with a new task, would use up the time of all others.
+        if talking and monotonic() < ends:
+            answers[command] = celery_app.broadcast(connection, command, nodes=talking)
+        talking = [node for node in talking if node in answers[command]]
     return [_worker(node, {command: found.get(node) for command, found in answers.items()}) for node in nodes]
 
 
@@ -72,6 +83,7 @@ def _worker(node, answers):
         scheduled=_tasks(answers["scheduled"], of_schedule=True),
         queues=[name for name in (text(each, "name") for each in _list(answers["active_queues"])) if name],
         registered=sorted(printable(str(each)).partition(" [")[0] for each in registered[:1000]),
+        is_silent=None in answers.values(),
     )
 
 

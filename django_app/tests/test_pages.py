@@ -8,7 +8,7 @@ from django.conf import settings
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Permission
-from django.test import Client, SimpleTestCase, TestCase, override_settings
+from django.test import Client, TestCase, override_settings
 from django.urls import resolve, reverse
 from procman_django import celery_app, queues, workers
 
@@ -341,38 +341,6 @@ class WorkersTest(PagesTest):
             answer = self.client.post(address("worker", "order"), {"order": "revoke", "task_id": "3f1c"}, follow=True)
         self.assertContains(answer, "Not confirmed")
         self.assertIn("may still be carried out", LogEntry.objects.get().change_message)
-
-
-class AnswersTest(SimpleTestCase):
-    """What workers answer, by the version of Celery; a worker can answer anything."""
-
-    def worker(self, **answers):
-        commands = ("active", "reserved", "scheduled", "stats", "active_queues", "registered")
-        return workers._worker("crop@host", {command: answers.get(command) for command in commands})
-
-    def test_tasks_of_a_pool_that_can_are_terminated(self):
-        for pool, name, can_terminate in (
-            ({"implementation": "celery.concurrency.prefork:TaskPool"}, "prefork", True),
-            ({"processes": [1, 2], "max-concurrency": 2}, "prefork", True),
-            ({"implementation": "celery.concurrency.thread:TaskPool"}, "threads", False),
-            ({"implementation": "celery.concurrency.solo:TaskPool"}, "solo", False),
-            ({"max-concurrency": 1}, "", False),
-            (None, "", False),
-        ):
-            with self.subTest(pool):
-                worker = self.worker(stats={"pool": pool})
-                self.assertEqual((worker.pool, worker.can_terminate), (name, can_terminate))
-
-    def test_nonsense_is_no_task(self):
-        for answer in (None, "x", 1, {}, [None], ["x"], [{}], [{"id": None}], [{"request": "x"}]):
-            with self.subTest(answer):
-                worker = self.worker(**dict.fromkeys(("active", "scheduled", "active_queues", "registered"), answer))
-                self.assertEqual((worker.active, worker.scheduled, worker.queues), ([], [], []))
-
-    def test_tasks_that_wait_have_their_time(self):
-        request = {"id": "3f1c", "name": "crop", "args": [1], "kwargs": {}}
-        [task] = self.worker(scheduled=[{"eta": "2026-11-30T10:00:00", "request": request}]).scheduled
-        self.assertEqual((task.id, task.eta, task.arguments), ("3f1c", "2026-11-30T10:00:00", "[1]"))
 
 
 class QueuesTest(PagesTest):

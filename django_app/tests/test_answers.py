@@ -1,0 +1,138 @@
+"""What workers and the management interface answer; either can answer anything, or not at all."""
+
+import socket
+import threading
+import time
+from unittest import mock
+
+from django.test import SimpleTestCase
+from procman_django import celery_app, queues, workers
+
+
+class AnswersTest(SimpleTestCase):
+    """What workers answer, by the version of Celery; a worker can answer anything."""
+
+    def worker(self, **answers):
+        commands = ("active", "reserved", "scheduled", "stats", "active_queues", "registered")
+        return workers._worker("crop@host", {command: answers.get(command) for command in commands})
+
+    def test_tasks_of_a_pool_that_can_are_terminated(self):
+        for pool, name, can_terminate in (
+            ({"implementation": "celery.concurrency.prefork:TaskPool"}, "prefork", True),
+            ({"processes": [1, 2], "max-concurrency": 2}, "prefork", True),
+            ({"implementation": "celery.concurrency.thread:TaskPool"}, "threads", False),
+            ({"implementation": "celery.concurrency.solo:TaskPool"}, "solo", False),
+            ({"max-concurrency": 1}, "", False),
+            (None, "", False),
+        ):
+            with self.subTest(pool):
+                worker = self.worker(stats={"pool": pool})
+                self.assertEqual((worker.pool, worker.can_terminate), (name, can_terminate))
+
+    def test_nonsense_is_no_task(self):
+        for answer in (None, "x", 1, {}, [None], ["x"], [{}], [{"id": None}], [{"request": "x"}]):
+            with self.subTest(answer):
+                worker = self.worker(**dict.fromkeys(("active", "scheduled", "active_queues", "registered"), answer))
+                self.assertEqual((worker.active, worker.scheduled, worker.queues), ([], [], []))
+
+    def test_tasks_that_wait_have_their_time(self):
+        request = {"id": "3f1c", "name": "crop", "args": [1], "kwargs": {}}
+        [task] = self.worker(scheduled=[{"eta": "2026-11-30T10:00:00", "request": request}]).scheduled
+        self.assertEqual((task.id, task.eta, task.arguments), ("3f1c", "2026-11-30T10:00:00", "[1]"))
+
+
+class SilenceTest(SimpleTestCase):
+    """Workers and interfaces that do not answer, or do not stop to."""
+
+    def test_worker_that_becomes_silent_costs_the_others_one_question(self):
+        asked = []
+
+        def broadcast(_, command, nodes=None):
+            asked.append((command, nodes))
+            return {"crop@host": [], **({"solo@host": "pong"} if command == "ping" else {})}
+
+        with mock.patch("procman_django.celery_app.broadcast", broadcast):
+            crop, solo = workers._ask(None)
+        self.assertEqual((crop.is_silent, solo.is_silent), (False, True))
+        both = [command for command, nodes in asked if nodes == ["crop@host", "solo@host"]]
+        self.assertEqual((both, len(asked)), (["active"], 7))
+
+    def test_replies_without_end_are_cut(self):
+        class Mailbox:
+            oid = property()
+
+            def _broadcast(self, *_, callback, **__):
+                replies = []
+                try:
+                    while True:
+                        replies.append({"crop@host": "pong"})
+                        callback(replies[-1])
+                except socket.timeout:
+                    return replies
+
+        app = mock.Mock(control=mock.Mock(mailbox=lambda _: Mailbox()))
+        with mock.patch("procman_django.celery_app.find_app", return_value=app):
+            self.assertEqual(celery_app.broadcast(None, "ping", timeout=0.01), {"crop@host": "pong"})
+
+    def test_lost_connection_is_no_missing_queue(self):
+        connection = mock.Mock(channel_errors=(KeyError,), connection_errors=(OSError,))
+        connection.channel.return_value.queue_declare.side_effect = OSError
+        with self.assertRaises(OSError):
+            queues._ask(connection, "crop", True)
+
+
+class ManagementTest(SimpleTestCase):
+    """The management interface, or whatever listens at its address."""
+
+    def asked(self, answer, names=("crop", "default")):
+        """Return the queues as they are shown if the interface sends what `answer` yields."""
+        server = socket.socket()
+        self.addCleanup(server.close)
+        server.bind(("127.0.0.1", 0))
+        server.listen(5)
+
+        def serve():
+            try:
+                while True:
+                    connection = server.accept()[0]
+                    with connection:
+                        connection.recv(9999)
+                        for part in answer():
+                            connection.sendall(part)
+            except OSError:
+                pass  # the test or the client has ended
+
+        threading.Thread(target=serve, daemon=True).start()
+        found = [queues.Queue(name, 1, 1) for name in names]
+        with mock.patch("procman_django.queues.MANAGEMENT_SECONDS", 1):
+            found = queues._with_management(found, "http://user:secret@127.0.0.1:%d" % server.getsockname()[1], "/")
+        self.assertNotIn("secret", str(found))
+        return found
+
+    def test_unacknowledged_messages_are_counted(self):
+        consumers = b"[" + b",".join([b'{"consumer_tag": "%s"}' % (b"x" * 900)] * 100) + b"]"
+        body = b'{"consumer_details": %s, "messages_unacknowledged": 5}' % consumers
+        found = self.asked(lambda: [b"HTTP/1.0 200 OK\r\n\r\n" + body])
+        self.assertEqual([(queue.unacknowledged, queue.problem) for queue in found], [(5, "")] * 2)
+
+    def test_nonsense_is_a_problem(self):
+        for answer in (b"nonsense\r\n\r\n", b"HTTP/1.0 200 OK\r\n\r\n" + b"[" * 60000, b"HTTP/1.0 200 OK\r\n\r\n1e"):
+            with self.subTest(answer[:40]):
+                [queue, _] = self.asked(lambda answer=answer: [answer])
+                self.assertEqual((queue.ready, queue.unacknowledged), (1, None))
+                self.assertIn("management interface: ", queue.problem)
+
+    def test_address_that_is_none_is_a_problem(self):
+        for url in ("http://a b/", "file:///etc/passwd", "http://[::1", 5):
+            with self.subTest(url):
+                [queue] = queues._with_management([queues.Queue("crop", 1, 1)], url, "/")
+                self.assertIn("management interface: ", queue.problem)
+
+    def test_answer_that_does_not_end_is_left_alone(self):
+        def drip():
+            yield b"HTTP/1.0 200 OK\r\n\r\n"
+            while True:
+                time.sleep(0.1)
+                yield b" "
+
+        self.assertIn("no answer within 1 second", self.asked(drip)[0].problem)
