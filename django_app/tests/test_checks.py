@@ -1,6 +1,10 @@
 """The system checks, each with settings that have the problem."""
 
 import io
+import os
+import subprocess
+import sys
+import tempfile
 from unittest import mock
 
 from celery import Celery
@@ -122,6 +126,35 @@ class CommandTest(SimpleTestCase):
             procman.Command().run_from_argv(["manage.py", "procman", "status", "--json", "$(id)"])
         path, words = execv.call_args[0]
         self.assertEqual((path, words), ("/bin/echo", ["/bin/echo", "status", "--json", "$(id)"]))
+
+    def test_options_dashes_and_the_exit_status_are_those_of_the_command(self):
+        with tempfile.TemporaryDirectory() as directory:
+            script = os.path.join(directory, "procman")
+            with open(script, "w", encoding="utf-8") as file:
+                file.write('#!/bin/sh\nprintf "<%s>" "$@"\nexit 7\n')
+            os.chmod(script, 0o755)
+            words = ["-v", "--help", "--", "a b", "$(id)", "", "--force-color"]
+            environment = {**os.environ, "PATH": directory, "DJANGO_SETTINGS_MODULE": "tests.settings"}
+            done = subprocess.run(
+                [sys.executable, "-m", "django", "procman", *words],
+                env=environment,
+                stdout=subprocess.PIPE,
+                check=False,
+                timeout=240,
+            )
+        self.assertEqual((done.returncode, done.stdout.decode()), (7, "".join("<%s>" % word for word in words)))
+
+    def test_command_that_cannot_be_run_is_reported(self):
+        with tempfile.TemporaryDirectory() as directory:
+            script = os.path.join(directory, "procman")
+            with open(script, "w", encoding="utf-8") as file:
+                file.write("#!/no/such/python\n")
+            os.chmod(script, 0o755)
+            command = procman.Command(stderr=io.StringIO())
+            with override_settings(PROCMAN_COMMAND=script), self.assertRaises(SystemExit) as raised:
+                command.run_from_argv(["manage.py", "procman", "status"])
+        self.assertEqual(raised.exception.code, 1)
+        self.assertIn("cannot be run: No such file or directory", command.stderr.getvalue())
 
     def test_missing_command_is_reported(self):
         command = procman.Command(stderr=io.StringIO())

@@ -24,7 +24,12 @@ class Command(BaseCommand):
                 "names one that is not on the PATH."
             )
             raise SystemExit(1)
-        os.execv(command, [command, *argv[2:]])  # noqa: S606  # no shell
+        try:
+            os.execv(command, [command, *argv[2:]])  # noqa: S606  # no shell
+        except OSError as error:
+            # Such as a script of a virtualenv that was removed.
+            self.stderr.write("%s cannot be run: %s" % (command, error.strerror))
+            raise SystemExit(1) from None
 
     def handle(self, *_, **__):
         """Refuse a call from code, which this command would not return from."""
