@@ -38,8 +38,10 @@ def find_app():
     if path:
         return _named(path)
     found = _current()
-    if found is None and _remembered:
-        found = _remembered[0]
+    if found is None:
+        return _remembered[0] if _remembered else None
+    # One that was loaded after this app, in a thread of the web server; the thread of a query has none.
+    _remembered[:] = [found]
     return found
 
 

@@ -5,7 +5,7 @@ import threading
 import time
 from unittest import mock
 
-from django.test import SimpleTestCase
+from django.test import SimpleTestCase, override_settings
 from procman_django import celery_app, queues, workers
 
 
@@ -73,6 +73,13 @@ class SilenceTest(SimpleTestCase):
         app = mock.Mock(control=mock.Mock(mailbox=lambda _: Mailbox()))
         with mock.patch("procman_django.celery_app.find_app", return_value=app):
             self.assertEqual(celery_app.broadcast(None, "ping", timeout=0.01), {"crop@host": "pong"})
+
+    def test_thread_of_a_query_finds_the_app_that_was_loaded_after_this_one(self):
+        app = object()
+        with override_settings(PROCMAN_CELERY_APP=None), mock.patch("procman_django.celery_app._remembered", [None]):
+            with mock.patch("procman_django.celery_app._current", side_effect=[app, None]):
+                self.assertIs(celery_app.find_app(), app)
+                self.assertIs(celery_app.find_app(), app)
 
     def test_lost_connection_is_no_missing_queue(self):
         connection = mock.Mock(channel_errors=(KeyError,), connection_errors=(OSError,))

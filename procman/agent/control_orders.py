@@ -82,12 +82,22 @@ class ControlOrders:
                 self._since, self._noted = now, 0
             self._noted += 1
             if self._noted <= MOST_PER_HOUR:
-                self._waiting.append(text_of(name, named))
+                self._waiting.append(self._text(name, named))
             elif self._noted == MOST_PER_HOUR + 1:
                 self._waiting.append("remote control: further orders are not noted for up to an hour")
+            else:
+                return
             self._observed.on_change()
         except Exception as error:
             self._observed.missing["orders"] = described(error)
+
+    def _text(self, name: str, named: Mapping[str, Any]) -> str:
+        try:
+            return text_of(name, named)
+        except Exception as error:
+            # The order is carried out all the same.
+            self._observed.missing["orders"] = described(error)
+            return "remote control: {}: its target cannot be shown".format(name)
 
 
 def text_of(name: str, named: Mapping[str, Any]) -> str:

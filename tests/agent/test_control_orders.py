@@ -82,8 +82,11 @@ def test_heartbeat_is_woken_to_write_it(worker: Worker) -> None:
 
 
 def test_thousands_of_orders_leave_room_for_other_events(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+    woken: list[bool] = []
+    worker.observed.on_change = lambda: woken.append(True)
     for number in range(MOST_PER_HOUR + 50):
         worker.order("revoke", task_id=str(number))
+    assert len(woken) == MOST_PER_HOUR + 1
     assert len(worker.done) == MOST_PER_HOUR + 50
     assert len(worker.events()) == MOST_PER_HOUR + 1
     assert "further orders are not noted" in worker.events()[-1]["reason"]
@@ -100,6 +103,14 @@ def test_failure_to_note_does_not_keep_an_order_from_being_carried_out(worker: W
 
     assert worker.order("revoke", task_id=Odd()) == "done"
     assert worker.observed.missing == {"orders": "RuntimeError"}
+
+
+def test_order_whose_target_cannot_be_shown_is_noted_by_its_name(worker: Worker) -> None:
+    deep: list[Any] = []
+    for _ in range(100000):
+        deep = [deep]
+    worker.order("revoke", task_id="3f1c", terminate=deep)
+    assert [event["reason"] for event in worker.events()] == ["remote control: revoke: its target cannot be shown"]
 
 
 @pytest.mark.parametrize(
