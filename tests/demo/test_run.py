@@ -129,6 +129,7 @@ def test_demo_runs_without_root_and_leaves_nothing_behind(demo: Demo) -> None:
     assert "periodic task   cleanup-cropped-stacks" in init, "procman init has asked the app"
     assert "note: " not in init
     assert not (demo.checkout / "demo" / "var").exists()
+    assert "\nconcurrency = 4\n" in (demo.directory / "procman.toml").read_text()
     with demo.served() as (address, password):
         shown = page_for("admin", password, address)
         assert "catmaid-celery-beat" in shown
