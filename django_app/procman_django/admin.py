@@ -216,8 +216,10 @@ class QueuePage(Page):
     def content(self, request):
         """Return the queues of the heartbeats, and without JavaScript those of the broker."""
         if "ask" in request.GET:
-            return self._answers()
-        return {"rows": _rows(section.shown_programs(), {}), "answers": self.address("answers")}
+            content = self._answers()
+        else:
+            content = {"rows": _rows(section.shown_programs(), {}), "answers": self.address("answers")}
+        return {**content, "problem": section.chosen_project()[1]}
 
     def answers_view(self, request):
         """Return the table of the queues as the broker has them."""

@@ -37,7 +37,7 @@ def _missing(name, where, found):
     others = " There are: %s." % ", ".join(sorted(project.name for project in found)) if found else ""
     return (
         "%s installed in %s, as far as the user of this web server (%s) can see.%s A project that another user has "
-        "installed in user scope can be seen only by a web server of that user."
+        "installed in user scope can be seen only by a web server of that user. To install one, type procman install."
     ) % (sought, " or ".join(where), _own_name(), others)
 
 

@@ -137,12 +137,16 @@ class LookingTest(PagesTest):
             page = self.client.get(address("program"))
         self.assertContains(page, "No project is installed in /nowhere, as far as the user of this web server (")
         self.assertContains(page, "another user has installed in user scope")
+        with override_settings(PROCMAN_STATE_DIRECTORY="/nowhere"):
+            self.assertContains(self.client.get(address("queue")), "No project is installed in /nowhere")
         with override_settings(PROCMAN_PROJECT="third"):
             page = self.client.get(address("program"))
         self.assertContains(page, "The project third of the setting PROCMAN_PROJECT is not installed in")
         self.assertContains(page, "There are: catmaid.")
         os.rename(second.directory, self.state.path("..", "second"))
-        self.assertContains(self.client.get(address("program")), "PROCMAN_PROJECT")
+        page = self.client.get(address("program"))
+        self.assertContains(page, "PROCMAN_PROJECT")
+        self.assertNotContains(page, "procman install")
         with override_settings(PROCMAN_PROJECT="second"):
             self.assertContains(self.client.get(address("program")), "catmaid-celery-beat")
 
