@@ -82,7 +82,7 @@ def _worker(node, answers):
         reserved=_tasks(answers["reserved"]),
         scheduled=_tasks(answers["scheduled"], of_schedule=True),
         queues=[name for name in (text(each, "name") for each in _list(answers["active_queues"])) if name],
-        registered=sorted(printable(str(each)).partition(" [")[0] for each in registered[:1000]),
+        registered=sorted(printable(each).partition(" [")[0] for each in registered[:1000] if isinstance(each, str)),
         is_silent=None in answers.values(),
     )
 
@@ -110,7 +110,11 @@ def _tasks(found, of_schedule=False):
 
 def _arguments(request):
     # Celery 4 sends their text, Celery 5 the values.
-    shown = [each if isinstance(each, str) else repr(each) for each in (request.get("args"), request.get("kwargs"))]
+    try:
+        shown = [each if isinstance(each, str) else repr(each) for each in (request.get("args"), request.get("kwargs"))]
+    except (RecursionError, ValueError):
+        # Nested too deeply, or a number of thousands of digits: of one task, which must not hide all others.
+        return "?"
     return printable(" ".join(each for each in shown if each not in ("None", "{}", "[]", "()")))[:LONGEST_ARGUMENTS]
 
 

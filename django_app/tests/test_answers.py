@@ -35,6 +35,15 @@ class AnswersTest(SimpleTestCase):
                 worker = self.worker(**dict.fromkeys(("active", "scheduled", "active_queues", "registered"), answer))
                 self.assertEqual((worker.active, worker.scheduled, worker.queues), ([], [], []))
 
+    def test_arguments_that_cannot_be_shown_hide_no_other_task(self):
+        deep = []
+        for _ in range(100000):
+            deep = [deep]
+        tasks = [{"id": "1", "args": deep}, {"id": "2", "args": [1]}]
+        found = self.worker(active=tasks, registered=[deep, "crop [rate_limit=1/s]"])
+        self.assertEqual([(task.id, task.arguments) for task in found.active], [("1", "?"), ("2", "[1]")])
+        self.assertEqual(found.registered, ["crop"])
+
     def test_tasks_that_wait_have_their_time(self):
         request = {"id": "3f1c", "name": "crop", "args": [1], "kwargs": {}}
         [task] = self.worker(scheduled=[{"eta": "2026-11-30T10:00:00", "request": request}]).scheduled
