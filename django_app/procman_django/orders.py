@@ -59,7 +59,7 @@ def send(order):
 def described(order, replies):
     """Return the replies to `order` as a text."""
     if not replies and order.command == "shutdown":
-        return "a worker does not answer this order; the page of the programs shows what it does"
+        return "no answer, as most workers give none to this order; the page of the programs shows whether it stops"
     if not replies:
         return "no worker answered; one that is busy may still carry it out"
     shown = ["%s: %s" % (printable(node), _answer(replies[node])) for node in sorted(replies)[:MOST_REPLIES]]
@@ -68,7 +68,7 @@ def described(order, replies):
 
 
 def is_confirmed(order, replies):
-    """Return whether a worker has answered, and none with an error; one that shuts down never answers."""
+    """Return whether a worker has answered, and none with an error; one that shuts down need not answer."""
     failed = any(isinstance(reply, dict) and "error" in reply for reply in replies.values())
     return not failed and (bool(replies) or order.command == "shutdown")
 

@@ -324,7 +324,7 @@ class WorkersTest(PagesTest):
                 {"order": "shutdown", "node": "crop@host", "confirmed": "yes"},
                 {},
                 "success",
-                "does not answer this order",
+                "as most workers give none to this order",
             ),
         ):
             with self.subTest(text):
