@@ -1,5 +1,6 @@
 """Read the event logs of a project: procman's own, and those that the programs write themselves."""
 
+import time
 from typing import NamedTuple, Tuple
 
 from . import files
@@ -81,8 +82,9 @@ def _events(content, program):
         texts = {name: text(found, name) or "" for name in ("code", "level", "reason", "action", "by")}
         tasks = found.get("tasks")
         tasks = [printable(each) for each in tasks if isinstance(each, str)] if isinstance(tasks, list) else []
-        # A program can write about no other, whatever it writes.
+        # A program can write about no other, whatever it writes, and none of its events stays the newest for years.
         if program is not None:
             texts["by"] = INSIDE
+            at = min(at, time.time())
         name = program if program is not None else text(found, "program") or ""
         yield Event(at, name, what, tasks=tuple(tasks[:MOST_TASKS]), **texts)

@@ -118,6 +118,10 @@ class ProgramsTest(SimpleTestCase):
         [event] = [each for each in self.view().events if each.at == 1]
         self.assertEqual((event.program, event.by), ("catmaid-celery", "inside"))
 
+    def test_events_of_a_program_are_not_newer_than_now(self):
+        self.state.events("catmaid-celery", {"at": 2**33 - 1, "what": "ended"})
+        self.assertLessEqual(self.view().events[0].at, time.time())
+
     def test_hold_is_shown(self):
         self.state.write({"until": None}, "holds", "catmaid-celery.json")
         self.assertTrue(self.worker().held)
