@@ -157,7 +157,7 @@ class WorkerPage(Page):
         try:
             return {**content, "workers": [_shown(worker) for worker in workers.ask_workers()]}
         except NoAnswer as error:
-            return {**content, "broker_problem": str(error)}
+            return {**content, "broker_problem": error.sentence}
 
     # With ATOMIC_REQUESTS an error would take back the entry of the log, but not the order.
     @transaction.non_atomic_requests
@@ -196,8 +196,8 @@ class WorkerPage(Page):
             else:
                 messages.warning(request, "Sent: %s, but not confirmed (%s)" % (order.text, answer))
         except NoAnswer as error:
-            answer = "the broker did not answer: %s; it may still be carried out" % error
-            messages.error(request, "Not confirmed: %s (%s)" % (order.text, answer))
+            answer = orders.unanswered(error)
+            messages.error(request, ("Not confirmed: %s (%s). %s" % (order.text, answer, error.remedy)).rstrip())
         entry.change_message = "Order: %s. Answer: %s" % (order.text, answer)
         entry.save(update_fields=["change_message"])
 
@@ -231,7 +231,7 @@ class QueuePage(Page):
             url = getattr(settings, "PROCMAN_MANAGEMENT_URL", None)
             found = queues.ask_queues(queues.known_queues(shown), url)
         except NoAnswer as error:
-            return {"rows": _rows(shown, {}), "broker_problem": str(error), "asked": True}
+            return {"rows": _rows(shown, {}), "broker_problem": error.sentence, "asked": True}
         return {"rows": _rows(shown, {queue.name: queue for queue in found}), "asked": True}
 
 

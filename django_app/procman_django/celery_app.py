@@ -7,6 +7,8 @@ from time import monotonic
 
 from django.conf import settings
 
+from . import broker_errors
+
 CONNECT_SECONDS = 2
 REPLY_SECONDS = 1.0
 MOST_SECONDS = 6
@@ -22,8 +24,30 @@ _remembered = []
 class NoAnswer(Exception):
     """The broker did not answer, with the reason; never its URL, which has a password."""
 
+    problem = "The broker does not answer"
 
-class NoApp(NoAnswer):
+    def __init__(
+        self, reason, remedy="Type procman health --probe, which asks the broker with the app's settings, too."
+    ):
+        super().__init__(reason)
+        self.remedy = remedy
+
+    @property
+    def sentence(self):
+        """What happened, why, and what to type."""
+        return ("%s: %s. %s" % (self.problem, self, self.remedy)).rstrip()
+
+
+class NotAsked(NoAnswer):
+    """The broker was not even asked, with the reason."""
+
+    problem = "The broker was not asked"
+
+    def __init__(self, reason, remedy=""):
+        super().__init__(reason, remedy)
+
+
+class NoApp(NotAsked):
     """The setting PROCMAN_CELERY_APP names no Celery app, with the reason."""
 
 
@@ -54,7 +78,9 @@ def _named(path):
         return found
     except Exception as error:
         # The module's own errors can have any text, such as a broker's URL.
-        raise NoApp("PROCMAN_CELERY_APP names no Celery app: %s" % type(error).__name__) from error
+        module = broker_errors.missing_module(error)
+        missing = ": the module %s is missing" % module if module else ""
+        raise NoApp("PROCMAN_CELERY_APP names no Celery app: %s%s" % (type(error).__name__, missing)) from error
 
 
 def _current():
@@ -69,7 +95,7 @@ def ask(query):
     """Return `query(connection)` with a connection of its own to the broker. Raises NoAnswer."""
     app = find_app()
     if app is None:
-        raise NoAnswer("this process has loaded no Celery app; set PROCMAN_CELERY_APP, such as mysite.celery:app")
+        raise NotAsked("this process has loaded no Celery app; set PROCMAN_CELERY_APP, such as mysite.celery:app")
 
     def connected():
         with app.connection_for_write(connect_timeout=CONNECT_SECONDS) as connection:
@@ -85,14 +111,14 @@ def within(seconds, query, free):
     `free` is the semaphore that limits how many such threads there are.
     """
     if not free.acquire(blocking=False):
-        raise NoAnswer("%d earlier queries are still waiting for an answer" % MOST_AT_ONCE)
+        raise NotAsked("%d earlier queries are still waiting for an answer" % MOST_AT_ONCE)
     done = {}
 
     def run():
         try:
             done["answer"] = query()
         except Exception as error:
-            done["error"] = type(error).__name__
+            done["error"] = _failure(error)
         finally:
             free.release()
 
@@ -101,11 +127,18 @@ def within(seconds, query, free):
         thread.start()
     except RuntimeError:
         free.release()
-        raise NoAnswer("no thread can be started") from None
+        raise NotAsked("no thread can be started") from None
     thread.join(seconds)
     if "answer" in done:
         return done["answer"]
-    raise NoAnswer(done.get("error") or "no answer within %d seconds" % seconds)
+    raise done.get("error") or NoAnswer("no answer within %d seconds" % seconds)
+
+
+def _failure(error):
+    reason = broker_errors.described(error)
+    if broker_errors.is_missing(error):
+        return NotAsked(reason, broker_errors.how_to_install(broker_errors.missing_module(error)))
+    return NoAnswer(reason)
 
 
 def broadcast(connection, command, arguments=None, nodes=None, timeout=REPLY_SECONDS):

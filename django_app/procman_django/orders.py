@@ -67,6 +67,13 @@ def described(order, replies):
     return "; ".join(shown + more)
 
 
+def unanswered(error):
+    """Return what is known of an order whose sending ended with `error`."""
+    if isinstance(error, celery_app.NotAsked):
+        return "it was not sent: %s" % error
+    return "the broker did not answer: %s; it may still be carried out" % error
+
+
 def is_confirmed(order, replies):
     """Return whether a worker has answered, and none with an error; one that shuts down need not answer."""
     failed = any(isinstance(reply, dict) and "error" in reply for reply in replies.values())

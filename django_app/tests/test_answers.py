@@ -1,12 +1,14 @@
 """What workers and the management interface answer; either can answer anything, or not at all."""
 
 import socket
+import sys
 import threading
 import time
 from unittest import mock
 
+from celery import Celery
 from django.test import SimpleTestCase, override_settings
-from procman_django import celery_app, queues, workers
+from procman_django import broker_errors, celery_app, queues, workers
 
 
 class AnswersTest(SimpleTestCase):
@@ -97,6 +99,52 @@ class SilenceTest(SimpleTestCase):
             queues._ask(connection, "crop", True)
 
 
+class BrokerErrorsTest(SimpleTestCase):
+    """The reason why a broker does not answer, for real."""
+
+    def problem(self, url):
+        app = Celery("asked", broker=url, set_as_current=False, fixups=[])
+        with mock.patch("procman_django.celery_app.find_app", return_value=app):
+            with self.assertRaises(celery_app.NoAnswer) as raised:
+                celery_app.ask(str)
+        self.assertNotIn("secret", raised.exception.sentence)
+        return raised.exception
+
+    def test_broker_that_is_down_is_shown_with_the_cause_and_what_to_type(self):
+        with socket.socket() as server:
+            server.bind(("127.0.0.1", 0))  # and it does not listen
+            error = self.problem("amqp://user:secret@127.0.0.1:%d//" % server.getsockname()[1])
+        self.assertIn("The broker does not answer: Connection refused. Type procman health --probe", error.sentence)
+
+    def test_module_that_is_missing_is_no_broker_that_does_not_answer(self):
+        with mock.patch.dict(sys.modules, {"redis": None, "kombu.transport.redis": None}):
+            error = self.problem("redis://:secret@127.0.0.1:1/0")
+        self.assertIsInstance(error, celery_app.NotAsked)
+        self.assertIn("The broker was not asked: the module ", error.sentence)
+        self.assertIn("/bin/pip", error.sentence)
+
+    def test_cause_is_shown_only_if_it_has_no_url(self):
+        def raised(error, cause):
+            try:
+                raise error from cause
+            except Exception as caught:
+                return broker_errors.described(caught)
+
+        url = "amqp://user:secret@broker"
+        for error, cause, expected in (
+            (KeyError(url), None, "KeyError"),
+            (KeyError(url), OSError(111, "Connection refused"), "Connection refused"),
+            (KeyError(url), OSError(111, url), "Error"),
+            (KeyError(url), socket.timeout(url), "it timed out"),
+            (KeyError(url), ImportError("Missing redis library (pip install redis)"), "Missing redis library"),
+            (KeyError(url), ModuleNotFoundError(url, name="redis"), "the module redis is missing"),
+            (KeyError(url), ImportError(url), "ImportError"),
+        ):
+            with self.subTest(cause):
+                self.assertIn(expected, raised(error, cause))
+                self.assertNotIn("secret", raised(error, cause))
+
+
 class ManagementTest(SimpleTestCase):
     """The management interface, or whatever listens at its address."""
 
@@ -130,6 +178,10 @@ class ManagementTest(SimpleTestCase):
         body = b'{"consumer_details": %s, "messages_unacknowledged": 5}' % consumers
         found = self.asked(lambda: [b"HTTP/1.0 200 OK\r\n\r\n" + body])
         self.assertEqual([(queue.unacknowledged, queue.problem) for queue in found], [(5, "")] * 2)
+
+    def test_refused_account_is_shown_with_its_status(self):
+        found = self.asked(lambda: [b"HTTP/1.0 401 Unauthorized\r\n\r\n"])
+        self.assertEqual(found[0].problem, "management interface: HTTP status 401")
 
     def test_nonsense_is_a_problem(self):
         for answer in (b"nonsense\r\n\r\n", b"HTTP/1.0 200 OK\r\n\r\n" + b"[" * 60000, b"HTTP/1.0 200 OK\r\n\r\n1e"):
