@@ -175,7 +175,14 @@ class WorkerPage(Page):
             fields = [(name, request.POST.get(name, "")) for name in ("order", "node", "task_id")]
             content = {"wanted": order, "fields": fields, "order": self.address("order"), "title": "Are you sure?"}
             return self.page(request, "confirm.html", {**content, "back": self.address("changelist")})
-        self._send(request, order)
+        try:
+            orders.check(order)
+        except orders.Refused as error:
+            messages.error(request, str(error))
+        except NoAnswer as error:
+            messages.error(request, "Nothing was sent: %s" % error.sentence)
+        else:
+            self._send(request, order)
         return back
 
     def _send(self, request, order):

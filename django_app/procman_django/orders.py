@@ -3,7 +3,7 @@
 import re
 from typing import Any, Callable, Dict, Mapping, NamedTuple, Tuple
 
-from . import celery_app
+from . import celery_app, workers
 from .values import printable
 
 LONGEST = 250
@@ -50,6 +50,34 @@ def read_order(posted, queues) -> Order:
     return read(name, posted, queues)
 
 
+def check(order):
+    """Refuse an order that its worker should not get as it is now, before it is sent. Raises Refused, NoAnswer."""
+    if not order.node:
+        return
+    worker = workers.ask_worker(order.node)
+    if worker is None:
+        # Some brokers keep the message for the next worker with this name.
+        raise Refused(
+            "Nothing was sent: %s does not answer, and could carry out the order long after. The page of the programs "
+            "shows whether it runs; a worker of the pool solo answers only between two tasks." % printable(order.node)
+        )
+    if order.command == "pool_shrink" and order.arguments["n"] > worker.most_fewer:
+        raise Refused("Nothing was sent: %s" % _why_not_shrunk(worker))
+
+
+def _why_not_shrunk(worker):
+    pool = "the pool of %s" % worker.node
+    if worker.most_fewer:
+        limit = (
+            "can be shrunk by at most %d: one process has to remain, and running tasks keep theirs" % worker.most_fewer
+        )
+        return "%s has %d processes and %s." % (pool, worker.processes, limit)
+    if worker.pool == "prefork" and worker.processes:
+        counts = (pool, worker.processes, len(worker.active))
+        return "%s cannot be shrunk: of its %d processes one has to remain, and %d run a task." % counts
+    return "%s cannot be shrunk, or does not report its size." % pool
+
+
 def send(order):
     """Send `order`, and return the replies by worker. Raises NoAnswer."""
     nodes = [order.node] if order.node else None
@@ -75,9 +103,13 @@ def unanswered(error):
 
 
 def is_confirmed(order, replies):
-    """Return whether a worker has answered, and none with an error; one that shuts down need not answer."""
-    failed = any(isinstance(reply, dict) and "error" in reply for reply in replies.values())
+    """Return whether a worker has answered, and none that it failed; one that shuts down need not answer."""
+    failed = any(isinstance(reply, dict) and _has_failed(reply) for reply in replies.values())
     return not failed and (bool(replies) or order.command == "shutdown")
+
+
+def _has_failed(reply):
+    return "error" in reply
 
 
 def _answer(reply):

@@ -17,6 +17,9 @@ QUESTIONS_SECONDS = 3
 TERMINATES = ("prefork", "gevent", "eventlet")
 """The pools that can end a running task."""
 
+REPORTS_ITS_SIZE = (5, 7)
+"""The first Celery whose pool gevent reports the size that it was grown or shrunk to."""
+
 
 class RemoteTask(NamedTuple):
     """A task that a worker runs or holds."""
@@ -49,10 +52,33 @@ class Worker(NamedTuple):
         """Whether its pool can end a running task."""
         return self.pool in TERMINATES
 
+    @property
+    def most_fewer(self):
+        """By how many processes its pool can be shrunk so that one is left; 0 if that is unknown."""
+        if self.is_silent or self.processes is None:
+            return 0
+        if self.pool == "prefork":
+            # Celery ends idle ones only. Asked for more, it ends all of them, fails, and may take no task again.
+            return max(0, min(self.processes - 1, self.processes - len(self.active)))
+        reports = self.pool == "eventlet" or (self.pool == "gevent" and _version() >= REPORTS_ITS_SIZE)
+        return max(0, self.processes - 1) if reports else 0
+
 
 def ask_workers():
     """Return the workers that answer, by name. Raises NoAnswer."""
     return celery_app.ask(_ask)
+
+
+def ask_worker(node) -> Optional[Worker]:
+    """Return the worker `node` with its pool and running tasks; None if it does not answer. Raises NoAnswer."""
+
+    def query(connection):
+        answers = {command: celery_app.broadcast(connection, command, nodes=[node]) for command in ("stats", "active")}
+        if not all(node in found for found in answers.values()):
+            return None
+        return _worker(node, {**dict.fromkeys(QUESTIONS, ()), **{name: found[node] for name, found in answers.items()}})
+
+    return celery_app.ask(query)
 
 
 def _ask(connection) -> List[Worker]:
@@ -76,7 +102,7 @@ def _worker(node, answers):
     return Worker(
         node=printable(node),
         pool=_pool(pool),
-        processes=count(pool, "max-concurrency"),
+        processes=_processes(pool),
         prefetched=count(stats, "prefetch_count"),
         active=_tasks(answers["active"]),
         reserved=_tasks(answers["reserved"]),
@@ -94,6 +120,18 @@ def _pool(found):
         return "prefork" if isinstance(found, dict) and found.get("processes") else ""
     name = implementation.partition(":")[0].rpartition(".")[2]
     return {"thread": "threads"}.get(name, name)
+
+
+def _processes(pool):
+    """Return the size of a pool; prefork reports as its concurrency what it was started with, whatever its size is."""
+    found = pool.get("processes") if isinstance(pool, dict) else None
+    return len(found) if isinstance(found, list) else count(pool, "max-concurrency")
+
+
+def _version():
+    import celery
+
+    return tuple(int(each) for each in celery.__version__.split(".")[:2])
 
 
 def _tasks(found, of_schedule=False):

@@ -31,6 +31,26 @@ class AnswersTest(SimpleTestCase):
                 worker = self.worker(stats={"pool": pool})
                 self.assertEqual((worker.pool, worker.can_terminate), (name, can_terminate))
 
+    def test_size_of_a_pool_of_processes_is_their_number(self):
+        pool = {"processes": [1, 2, 3], "max-concurrency": 2}
+        self.assertEqual(self.worker(stats={"pool": pool}).processes, 3)
+        self.assertEqual(self.worker(stats={"pool": {"max-concurrency": 2}}).processes, 2)
+
+    def test_worker_is_asked_alone_and_must_answer_everything(self):
+        answers = {"stats": {"pool": {"processes": [1, 2, 3]}}, "active": [{"id": "1"}]}
+
+        def asked(**missing):
+            def broadcast(_, command, nodes=None):
+                return missing.get(command, {nodes[0]: answers[command]})
+
+            with mock.patch("procman_django.celery_app.broadcast", broadcast):
+                with mock.patch("procman_django.celery_app.ask", lambda query: query(None)):
+                    return workers.ask_worker("crop@host")
+
+        self.assertEqual(asked().most_fewer, 2)
+        for command in answers:
+            self.assertIsNone(asked(**{command: {}}))
+
     def test_nonsense_is_no_task(self):
         for answer in (None, "x", 1, {}, [None], ["x"], [{}], [{"id": None}], [{"request": "x"}]):
             with self.subTest(answer):

@@ -39,10 +39,11 @@ class PagesTest(TestCase):
         self.client.force_login(user)
         return user
 
-    def order(self, reply=None, **fields):
+    def order(self, reply=None, worker=WORKER, **fields):
         replies = {"crop@host": {"ok": "done"}} if reply is None else reply
         with mock.patch("procman_django.orders.send", return_value=replies) as send:
-            answer = self.client.post(address("worker", "order"), fields, follow=True)
+            with mock.patch("procman_django.workers.ask_worker", return_value=worker):
+                answer = self.client.post(address("worker", "order"), fields, follow=True)
         return answer, [call[0][0] for call in send.call_args_list]
 
 
@@ -331,6 +332,56 @@ class WorkersTest(PagesTest):
                 answer, _ = self.order(reply, **fields)
                 self.assertContains(answer, '<li class="%s">' % level)
                 self.assertContains(answer, text)
+
+    def test_pool_is_shrunk_only_so_far_that_a_process_is_left(self):
+        self.user("view_program", "control_program")
+        for pool, processes, running, fewer in (
+            ("prefork", 6, 1, 5),
+            ("prefork", 6, 0, 5),
+            ("prefork", 6, 4, 2),
+            ("prefork", 6, 6, 0),
+            ("prefork", 1, 0, 0),
+            ("prefork", None, 0, 0),
+            ("eventlet", 6, 6, 5),
+            ("threads", 6, 0, 0),
+            ("", 6, 0, 0),
+        ):
+            worker = WORKER._replace(pool=pool, processes=processes, active=[TASK] * running)
+            with self.subTest(pool=pool, processes=processes, running=running):
+                self.assertEqual(worker.most_fewer, fewer)
+                answer, sent = self.order(order="pool_shrink", node="crop@host", number=str(fewer + 1), worker=worker)
+                self.assertContains(answer, "Nothing was sent: the pool of crop@host")
+                self.assertEqual((sent, LogEntry.objects.count()), ([], 0))
+                with mock.patch("procman_django.workers.ask_workers", return_value=[worker]):
+                    page = self.client.get(address("worker", "answers"))
+                self.assertEqual('value="pool_shrink"' in page.content.decode(), fewer > 0)
+                if fewer:
+                    self.assertContains(page, 'min="1" max="%d"' % fewer)
+        _, [order] = self.order(order="pool_shrink", node="crop@host", number="1")
+        self.assertEqual(order.arguments, {"n": 1})
+
+    def test_order_to_a_worker_that_does_not_answer_is_not_sent(self):
+        self.user("view_program", "control_program")
+        confirmed = {"node": "crop@host", "confirmed": "yes"}
+        for fields in (
+            {"order": "shutdown", **confirmed},
+            {"order": "terminate", "task_id": "3f1c", **confirmed},
+            {"order": "pool_grow", "number": "1", **confirmed},
+        ):
+            with self.subTest(fields["order"]):
+                answer, sent = self.order(worker=None, **fields)
+                self.assertContains(answer, "Nothing was sent: crop@host does not answer")
+                self.assertEqual((sent, LogEntry.objects.count()), ([], 0))
+
+    def test_order_to_a_worker_is_not_sent_while_the_broker_is_down(self):
+        self.user("view_program", "control_program")
+        down = celery_app.NoAnswer("Connection refused")
+        with mock.patch("procman_django.workers.ask_worker", side_effect=down):
+            with mock.patch("procman_django.orders.send", side_effect=AssertionError):
+                fields = {"order": "pool_grow", "node": "crop@host", "number": "1"}
+                answer = self.client.post(address("worker", "order"), fields, follow=True)
+        self.assertContains(answer, "Nothing was sent: The broker does not answer: Connection refused")
+        self.assertEqual(LogEntry.objects.count(), 0)
 
     def test_answer_to_an_order_shows_what_it_does_not_do(self):
         self.user("view_program", "control_program")
