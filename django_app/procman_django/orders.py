@@ -12,6 +12,9 @@ NUMBER = re.compile(r"[0-9]{1,3}")
 MOST_PROCESSES = 10
 MOST_REPLIES = 10
 
+UNKNOWN_TASK = "terminate: tasks unknown"
+"""What a worker answers that does not run the task."""
+
 _CANCELLED = (
     "Procman restarts a worker without its consumers, which then consumes again: to prevent that, type procman hold "
     "and the name of its program."
@@ -109,7 +112,8 @@ def is_confirmed(order, replies):
 
 
 def _has_failed(reply):
-    return "error" in reply
+    # Celery reports the order to terminate an unknown task as carried out.
+    return "error" in reply or reply.get("ok") == UNKNOWN_TASK
 
 
 def _answer(reply):

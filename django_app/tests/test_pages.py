@@ -383,6 +383,15 @@ class WorkersTest(PagesTest):
         self.assertContains(answer, "Nothing was sent: The broker does not answer: Connection refused")
         self.assertEqual(LogEntry.objects.count(), 0)
 
+    def test_terminating_a_task_that_the_worker_does_not_run_is_no_success(self):
+        self.user("view_program", "control_program")
+        fields = {"order": "terminate", "task_id": "3f1c", "node": "crop@host", "confirmed": "yes"}
+        answer, _ = self.order({"crop@host": {"ok": "terminate: tasks unknown"}}, **fields)
+        self.assertContains(answer, '<li class="warning">')
+        self.assertContains(answer, "not confirmed (crop@host: terminate: tasks unknown)")
+        answer, _ = self.order({"crop@host": {"ok": "terminate: 3f1c"}}, **fields)
+        self.assertContains(answer, '<li class="success">')
+
     def test_answer_to_an_order_shows_what_it_does_not_do(self):
         self.user("view_program", "control_program")
         answer, _ = self.order(order="revoke", task_id="3f1c")
