@@ -1,5 +1,6 @@
 """The section "Celery" of Django's admin: programs, workers and tasks, queues."""
 
+import time
 from functools import wraps
 
 from django.conf import settings
@@ -75,6 +76,7 @@ class Page(admin.ModelAdmin):
             "can_control": request.user.has_perm(CONTROL),
             "sees_arguments": request.user.has_perm(ARGUMENTS),
             "pages": self.pages(),
+            "now": section.moment(time.time()),
             **content,
         }
         request.current_app = self.admin_site.name

@@ -116,6 +116,23 @@ class LookingTest(PagesTest):
             with self.subTest(use_tz), override_settings(USE_TZ=use_tz, TIME_ZONE="Asia/Tokyo"):
                 self.assertContains(self.client.get(address("program")), "JST")
 
+    def test_every_page_shows_when_it_was_made_and_every_time_has_its_zone(self):
+        self.user("view_program")
+        time = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d"
+        with override_settings(TIME_ZONE="Asia/Tokyo"):
+            with mock.patch("procman_django.workers.ask_workers", return_value=[WORKER]):
+                for model, what, times in (
+                    ("program", "changelist", 5),
+                    ("worker", "answers", 2),
+                    ("queue", "changelist", 1),
+                    ("queue", "answers", 1),
+                ):
+                    with self.subTest(model=model, what=what):
+                        page = self.client.get(address(model, what)).content.decode()
+                        self.assertRegex(page, "As of %s JST" % time)
+                        self.assertEqual(len(re.findall(time, page)), times)
+                        self.assertEqual(len(re.findall(time + " JST", page)), times)
+
     def test_directory_whose_name_no_page_can_show_is_no_project(self):
         self.user("view_program")
         os.rename(self.state.directory, os.fsencode(self.state.place) + b"/\xff")
