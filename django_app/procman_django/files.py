@@ -3,9 +3,12 @@
 A program's own files belong to the user it runs as, who could replace any of them.
 """
 
+import errno
 import json
 import math
 import os
+import pwd
+import shlex
 import stat
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -16,9 +19,15 @@ FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 MOST_NAMES = 1000
 MOST_DIGITS = 20
 
+RUN_DIRECTORY = 3
+"""How many names lead to a program's run directory; what is below belongs to the user it runs as."""
+
 
 class Unreadable(Exception):
     """A file or directory that exists but cannot be read, with the reason."""
+
+    is_denied = False
+    """Whether permissions are the reason."""
 
 
 class Found(NamedTuple):
@@ -61,7 +70,7 @@ def link_in(base, names):
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise Unreadable(_described(base, names, error)) from None
+            raise _unreadable(base, names, error) from None
 
 
 def parse(content, most):
@@ -83,7 +92,7 @@ def _read(base, names, most):
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise Unreadable(_described(base, names, error)) from None
+            raise _unreadable(base, names, error) from None
         try:
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):
@@ -91,7 +100,7 @@ def _read(base, names, most):
             content = os.pread(descriptor, most, max(0, status.st_size - most))
             return Found(content, status.st_uid, status.st_mtime)
         except OSError as error:
-            raise Unreadable(_described(base, names, error)) from None
+            raise _unreadable(base, names, error) from None
         finally:
             os.close(descriptor)
 
@@ -99,11 +108,12 @@ def _read(base, names, most):
 @contextmanager
 def _directory(base, names):
     """Yield a descriptor of a directory, None if it is missing."""
-    descriptor = None
+    descriptor, reached = None, ()
     try:
         try:
             descriptor = os.open(base, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             for name in names:
+                reached = (*reached, name)
                 if not is_name(name):
                     raise Unreadable("%r is not the name of a file" % name)
                 below = os.open(name, DIRECTORY, dir_fd=descriptor)
@@ -113,7 +123,7 @@ def _directory(base, names):
             yield None
             return
         except OSError as error:
-            raise Unreadable(_described(base, names, error)) from None
+            raise _unreadable(base, reached, error) from None
         yield descriptor
     finally:
         if descriptor is not None:
@@ -125,8 +135,32 @@ def is_name(name):
     return isinstance(name, str) and name not in ("", ".", "..") and "/" not in name and "\0" not in name
 
 
-def _described(base, names, error):
-    return "%s cannot be read: %s" % (os.path.join(base, *names), error.strerror)
+def _unreadable(base, names, error):
+    path = os.path.join(base, *names)
+    found = Unreadable("%s cannot be read: %s" % (path, error.strerror))
+    if error.errno == errno.EACCES:
+        found = Unreadable("%s%s" % (found, _remedy(path, names)))
+        found.is_denied = True
+    return found
+
+
+def _remedy(path, names):
+    """Return what to type about the permissions of `path`; nothing for one that a program's user could replace."""
+    try:
+        owner = os.stat(path, follow_symlinks=False).st_uid
+    except OSError:
+        return ""
+    if names[1:2] == ("run",) and len(names) > RUN_DIRECTORY:
+        return ""
+    return ". Type chmod o+rX %s, or run the web server as the user %s" % (shlex.quote(path), user_name(owner))
+
+
+def user_name(number):
+    """Return the name of a user, or the number of one that has none."""
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return "id %d" % number
 
 
 def _constant(name):

@@ -7,6 +7,9 @@ from . import files
 from .values import count, flag, items, number, text
 
 OF_HOST = "/var/lib/procman"
+OF_SUPERVISORD = "supervisor"
+"""The directory of the supervisord that procman runs itself; it is private."""
+
 MANIFEST_BYTES = 8 * 1024 * 1024
 FORMAT = 1
 """The format of manifests that this app reads."""
@@ -63,18 +66,29 @@ def installed_projects(where):
             continue
         for name in names:
             # A page could not even show the bytes of some names.
-            project = None if name.startswith(".") or not name.isprintable() else read_project(place, name)
+            if name.startswith(".") or not name.isprintable():
+                continue
+            try:
+                project = read_project(place, name)
+            except files.Unreadable as error:
+                problems.append(str(error))
+                continue
             if project is not None:
                 found.append(project)
     return found, problems
 
 
 def read_project(place, name):
-    """Return the project `name` in the directory `place`; None if there is none, or it is not installed any more."""
+    """Return the project `name` in the directory `place`; None if there is none, or it is not installed any more.
+
+    Raises Unreadable if its directory may not be read.
+    """
     try:
         target = files.link_in(place, (name, "current"))
-    except files.Unreadable:
-        # Beside the projects there are files, links and private directories of procman's own.
+    except files.Unreadable as error:
+        # Beside the projects there are files, links and a private directory of procman's own.
+        if error.is_denied and name != OF_SUPERVISORD:
+            raise
         return None
     if target is None:
         return None

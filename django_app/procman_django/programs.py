@@ -1,15 +1,14 @@
 """What the page shows about each program: its state, its health with reason and remedy, and what it does."""
 
 import time
-from typing import Any, List, NamedTuple, Optional
+from typing import Any, List, Mapping, NamedTuple, Optional
 
-from . import event_log, files, processes, values
+from . import decisions, event_log, files, processes, values
 from .heartbeats import Heartbeat, read_heartbeat
 from .installed import Program, Project
 from .remedies import remedy
 
 DAY = 86400.0
-HOLD_BYTES = 65536
 MOST_EVENTS = 50
 
 OK, WARNING, CRITICAL, UNKNOWN = "OK", "WARNING", "CRITICAL", "UNKNOWN"
@@ -69,7 +68,7 @@ class ProgramView(NamedTuple):
     memory: Optional[int]
     restarts: int
     draining: bool
-    held: bool
+    held: Optional[bool]
     scheduled: Optional[int]
     entries: List[Entry]
     queues: List[QueueLength]
@@ -91,17 +90,40 @@ def view_of(project):
     programs = []
     for program in project.programs:
         heartbeat = read_heartbeat(project, program, now, wall, boot)
-        programs.append(_view(project, program, heartbeat, events, wall, boot))
+        programs.append(_view(project, program, heartbeat, events, _decided(project, program, wall, boot, problems)))
     latest = sorted(events, key=lambda event: event.at, reverse=True)[:MOST_EVENTS]
     problems = [project.problem, *problems] if project.problem else problems
-    return ProjectView(project, programs, latest, problems)
+    return ProjectView(project, programs, latest, list(dict.fromkeys(problems)))
 
 
-def _view(project: Project, program: Program, heartbeat: Heartbeat, events, wall, boot):
+class Decided(NamedTuple):
+    """What an administrator decided; None: nothing, or for `held` unknown."""
+
+    order: Optional[Mapping[str, Any]]
+    held: Optional[bool]
+    problem: str
+    """Why the order is unknown."""
+
+
+def _decided(project, program, wall, boot, problems):
+    order, held, problem = None, None, ""
+    try:
+        order = decisions.read_order(project, program, boot)
+    except files.Unreadable as error:
+        problem = str(error)
+        problems.append(problem)
+    try:
+        held = decisions.is_held(project, program, wall)
+    except files.Unreadable as error:
+        problems.append(str(error))
+    return Decided(order, held, problem)
+
+
+def _view(project: Project, program: Program, heartbeat: Heartbeat, events, decided):
+    wall = time.time()
     fields = heartbeat.fields or {}
     is_current = _is_current(heartbeat, project)
-    order = _order(project, program, boot)
-    state, health = _judged(project, program, heartbeat, order)
+    state, health = _judged(project, program, heartbeat, decided)
     finding = event_log.open_finding(events, program.name)
     if finding is not None and state not in ("STOPPED", "STOPPING"):
         health = _worse(health, _of_finding(program.name, finding))
@@ -124,7 +146,7 @@ def _view(project: Project, program: Program, heartbeat: Heartbeat, events, wall
         memory=processes.memory_of(pid) if is_current and pid and heartbeat.lives else None,
         restarts=event_log.restarts_since(events, program.name, wall - DAY),
         draining=is_current and fields.get("phase") == "draining",
-        held=_is_held(project, program, wall),
+        held=decided.held,
         scheduled=values.count(fields, "scheduled") if is_current else None,
         entries=_entries(heartbeat, wall) if is_current else [],
         queues=queues,
@@ -138,16 +160,20 @@ def _is_current(heartbeat, project):
     return heartbeat.lives is True or heartbeat.age <= project.stale_seconds
 
 
-def _judged(project, program, heartbeat, order):
+def _judged(project, program, heartbeat, decided):
     """Return the state of a program and its health."""
     if not program.has_heartbeat:
         return UNKNOWN, Health(UNKNOWN, reason="it writes no heartbeat", remedy="procman status %s" % program.name)
     if _is_current(heartbeat, project):
         phase = values.text(heartbeat.fields, "phase") or ""
         return STATES.get(phase, "RUNNING"), _of_heartbeat(program.name, heartbeat, project)
+    order = decided.order
     if order is not None and values.flag(order, "desired") is False:
         by = values.text(order, "by") or "an administrator"
         return "STOPPED", Health(OK, reason="it was stopped by %s" % by)
+    if decided.problem:
+        reason = "it does not run, and whether it was stopped on purpose is unknown: %s" % decided.problem
+        return UNKNOWN, Health(UNKNOWN, reason=reason, remedy="procman status %s" % program.name)
     if heartbeat.problem:
         return UNKNOWN, Health(UNKNOWN, "PM205", heartbeat.problem, "procman health %s" % program.name)
     if program.autostart is False and heartbeat.lives is not False:
@@ -219,30 +245,6 @@ def _queues(fields):
         for name in [values.text(each, "name")]
         if name
     ]
-
-
-def _order(project, program, boot):
-    """Return the last stop of `program`, or its restart in progress; None if there is none since the boot."""
-    found = _small(project, "desired", program)
-    is_of_it = found is not None and values.text(found, "program") == program.name
-    return found if is_of_it and found.get("boot_id") == boot else None
-
-
-def _is_held(project, program, wall):
-    # One that cannot be read holds, too.
-    found = _small(project, "holds", program, unreadable={})
-    until = None if found is None else values.number(found, "until")
-    return found is not None and (until is None or until > wall)
-
-
-def _small(project, directory, program, unreadable=None):
-    names = (project.name, directory, program.name + ".json")
-    try:
-        content = files.read(project.place, names, HOLD_BYTES)
-        found = None if content is None else files.parse(content, HOLD_BYTES)
-    except (files.Unreadable, ValueError):
-        return unreadable
-    return found if isinstance(found, dict) else None
 
 
 def duration(seconds):

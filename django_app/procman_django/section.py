@@ -1,14 +1,13 @@
 """The project that the pages show."""
 
 import os
-import pwd
 from datetime import datetime
 from datetime import timezone as zones
 
 from django.conf import settings
 from django.utils import timezone
 
-from . import installed, programs
+from . import files, installed, programs
 from .values import LATEST
 
 
@@ -22,7 +21,7 @@ def chosen_project():
         return chosen[0], ""
     if chosen:
         return None, _several(chosen)
-    return None, " ".join([_missing(name, where, found), *problems])
+    return None, _unknown(name, where, problems) if problems else _missing(name, where, found)
 
 
 def _several(found):
@@ -32,20 +31,19 @@ def _several(found):
     return "Several projects are installed: %s. %s" % (listed, hint)
 
 
+def _unknown(name, where, problems):
+    sought = "the project %s of the setting PROCMAN_PROJECT" % name if name else "a project"
+    places = " or ".join(where)
+    return "Whether %s is installed in %s is unknown. %s." % (sought, places, ". ".join(problems))
+
+
 def _missing(name, where, found):
     sought = "The project %s of the setting PROCMAN_PROJECT is not" % name if name else "No project is"
     others = " There are: %s." % ", ".join(sorted(project.name for project in found)) if found else ""
     return (
         "%s installed in %s, as far as the user of this web server (%s) can see.%s A project that another user has "
         "installed in user scope can be seen only by a web server of that user. To install one, type procman install."
-    ) % (sought, " or ".join(where), _own_name(), others)
-
-
-def _own_name():
-    try:
-        return pwd.getpwuid(os.geteuid()).pw_name
-    except KeyError:
-        return "user id %d" % os.geteuid()
+    ) % (sought, " or ".join(where), files.user_name(os.geteuid()), others)
 
 
 def shown_programs():

@@ -178,7 +178,8 @@ def test_every_field_that_the_app_reads_is_in_the_format() -> None:
     known |= {*heartbeat_format.VERDICT, "tasks", "queues", "next_entries", "verdict"}
     others = {"desired", "by", "until", "program", "boot_id"}
     sources = [
-        (DJANGO_APP / "procman_django" / name).read_text() for name in ("programs.py", "heartbeats.py", "remedies.py")
+        (DJANGO_APP / "procman_django" / name).read_text()
+        for name in ("programs.py", "decisions.py", "heartbeats.py", "remedies.py")
     ]
     read = set(
         re.findall(r'(?:fields|heartbeat\.fields|verdict|each|task|entry|order|found), "(\w+)"', "\n".join(sources))
