@@ -14,8 +14,8 @@ MANIFEST_BYTES = 8 * 1024 * 1024
 FORMAT = 1
 """The format of manifests that this app reads."""
 
-STALE_SECONDS = 30
-"""procman's own default."""
+STALE_SECONDS, INTERVAL_SECONDS = 30, 30
+"""procman's own defaults."""
 
 
 class Program(NamedTuple):
@@ -40,6 +40,7 @@ class Project(NamedTuple):
     procman: str
     """The version of procman that installed it."""
     stale_seconds: float
+    interval_seconds: float = INTERVAL_SECONDS
     programs: Tuple[Program, ...] = ()
     problem: str = ""
     """Why its programs cannot be shown; empty if they can."""
@@ -124,6 +125,7 @@ def _project(place, name, manifest):
         text(manifest, "backend") or "",
         text(manifest, "procman") or "",
         stale,
+        number(health, "interval_seconds") or INTERVAL_SECONDS,
         programs,
     )
 

@@ -3,7 +3,7 @@
 import time
 from typing import Any, List, Mapping, NamedTuple, Optional
 
-from . import decisions, event_log, files, processes, values
+from . import decisions, event_log, files, processes, values, watcher
 from .heartbeats import Heartbeat, read_heartbeat
 from .installed import Program, Project
 from .remedies import remedy
@@ -13,6 +13,9 @@ MOST_EVENTS = 50
 
 OK, WARNING, CRITICAL, UNKNOWN = "OK", "WARNING", "CRITICAL", "UNKNOWN"
 SEVERITY = (OK, UNKNOWN, WARNING, CRITICAL)
+
+STOPPING_SECONDS = 30
+"""How long after an order to stop it the watcher may end a check."""
 
 STATES = {"importing": "STARTING", "starting": "STARTING", "stopping": "STOPPING"}
 """The state of a program whose process lives, by the phase of its heartbeat; else it is RUNNING."""
@@ -162,15 +165,15 @@ def _is_current(heartbeat, project):
 
 def _judged(project, program, heartbeat, decided):
     """Return the state of a program and its health."""
+    if program.kind == watcher.KIND:
+        return _of_watcher(project, program, decided)
     if not program.has_heartbeat:
         return UNKNOWN, Health(UNKNOWN, reason="it writes no heartbeat", remedy="procman status %s" % program.name)
     if _is_current(heartbeat, project):
         phase = values.text(heartbeat.fields, "phase") or ""
         return STATES.get(phase, "RUNNING"), _of_heartbeat(program.name, heartbeat, project)
-    order = decided.order
-    if order is not None and values.flag(order, "desired") is False:
-        by = values.text(order, "by") or "an administrator"
-        return "STOPPED", Health(OK, reason="it was stopped by %s" % by)
+    if _is_stopped(decided):
+        return _stopped(decided)
     if decided.problem:
         reason = "it does not run, and whether it was stopped on purpose is unknown: %s" % decided.problem
         return UNKNOWN, Health(UNKNOWN, reason=reason, remedy="procman status %s" % program.name)
@@ -179,6 +182,33 @@ def _judged(project, program, heartbeat, decided):
     if program.autostart is False and heartbeat.lives is not False:
         return "STOPPED", Health(OK, reason="it does not start by itself")
     return _absent(project, program, heartbeat)
+
+
+def _is_stopped(decided):
+    return decided.order is not None and values.flag(decided.order, "desired") is False
+
+
+def _stopped(decided):
+    return "STOPPED", Health(
+        OK, reason="it was stopped by %s" % (values.text(decided.order, "by") or "an administrator")
+    )
+
+
+def _of_watcher(project, program, decided):
+    """Return the state of the watcher, by its last check: under systemd it has no process between two of them."""
+    check, hint = watcher.last_check(project), "procman status %s; procman logs %s" % (program.name, program.name)
+    if _is_stopped(decided) and (check.at or 0) <= (values.number(decided.order, "at") or 0) + STOPPING_SECONDS:
+        return _stopped(decided)
+    if check.at is None:
+        return UNKNOWN, Health(UNKNOWN, reason=check.problem, remedy=hint)
+    seconds = time.time() - check.at
+    if not watcher.is_late(project, seconds):
+        return "RUNNING", Health(OK, reason="it checked the programs %s ago" % duration(seconds))
+    due = "it checked the programs last %s ago, but a check is due every %s" % (
+        duration(seconds),
+        duration(project.interval_seconds),
+    )
+    return UNKNOWN, Health(CRITICAL, "PM101", "%s: no program is healed from outside" % due, hint)
 
 
 def _absent(project, program, heartbeat):

@@ -19,6 +19,7 @@ class State:
         os.symlink("generations/1", os.path.join(self.directory, "current"))
         self.heartbeat("catmaid-celery", kind="worker", **self.busy())
         self.heartbeat("catmaid-celery-beat", kind="beat", phase="ticking", **self.entries())
+        self.checked(5)
         self.events(None, {"at": time.time() - 60, "program": "catmaid-celery", "what": "restarted", "by": "alice"})
 
     def path(self, *names):
@@ -39,7 +40,7 @@ class State:
             "scope": "system",
             "backend": "systemd",
             "health": {"stale_seconds": 30},
-            "programs": [*programs, program("catmaid-web", "command")],
+            "programs": [*programs, program("catmaid-web", "command"), program("catmaid-health", "health")],
             **more,
         }
 
@@ -59,6 +60,11 @@ class State:
             "verdict": {"level": "OK", "code": "PM200", "reason": "it is consuming", "remedy": ""},
         }
         self.write({**fields, **more}, "run", name, "heartbeat.json")
+
+    def checked(self, seconds):
+        """Let the watcher have checked the programs that many seconds ago."""
+        self.write({"format": 1, "boot_id": boot_id(), "cases": []}, "healing.json")
+        os.utime(self.path("healing.json"), (time.time() - seconds,) * 2)
 
     @staticmethod
     def busy():

@@ -95,6 +95,35 @@ class ProgramsTest(SimpleTestCase):
         self.assertEqual((found.state, found.health.level), ("STOPPED", "OK"))
         self.assertEqual(found.health.reason, "it was stopped by alice")
 
+    def test_watcher_runs_as_long_as_it_checks(self):
+        def found(seconds):
+            self.state.checked(seconds)
+            return self.view().programs[3]
+
+        for seconds in (0, 31, 170):
+            with self.subTest(seconds):
+                self.assertEqual((found(seconds).state, found(seconds).health.level), ("RUNNING", "OK"))
+        self.assertIn("it checked the programs 31s ago", found(31).health.reason)
+        for seconds in (190, 86400):
+            with self.subTest(seconds):
+                dead = found(seconds)
+                self.assertEqual((dead.state, dead.health.level, dead.health.code), ("UNKNOWN", "CRITICAL", "PM101"))
+        self.assertIn("last 1d ago, but a check is due every 30s", found(86400).health.reason)
+        self.state.write(self.state.manifest(health={"interval_seconds": 600}), "generations", "1", "manifest.json")
+        self.assertEqual(found(1000).health.level, "OK")
+        self.assertEqual(found(1400).health.level, "CRITICAL")
+        os.unlink(self.state.path("healing.json"))
+        self.assertEqual(self.view().programs[3].health.reason, "it has not checked anything yet")
+
+    def test_watcher_that_was_stopped_on_purpose_is_no_problem(self):
+        order = {"program": "catmaid-health", "desired": False, "by": "alice", "boot_id": processes.boot_id()}
+        for stopped, checked, state in ((600, 610, "STOPPED"), (3, 5, "STOPPED"), (600, 5, "RUNNING")):
+            with self.subTest(stopped=stopped, checked=checked):
+                self.state.write({**order, "at": time.time() - stopped}, "desired", "catmaid-health.json")
+                self.state.checked(checked)
+                watcher = self.view().programs[3]
+                self.assertEqual((watcher.state, watcher.health.level), (state, "OK"))
+
     def test_finding_of_the_watcher_counts_until_it_has_recovered(self):
         found = {"program": "catmaid-celery", "what": "found", "code": "PM112", "level": "WARNING", "reason": "killed"}
         self.state.events(None, {**found, "at": time.time() - 9})

@@ -68,7 +68,7 @@ class UnreadableProjectTest(Unreadable, TestCase):
         self.client.force_login(user)
         with self.unreadable_holds() as path:
             page = self.client.get(reverse("admin:procman_django_program_changelist"))
-        self.assertContains(page, "whether it is held is unknown", count=3)
+        self.assertContains(page, "whether it is held is unknown", count=4)
         self.assertContains(page, "%s cannot be read: Permission denied" % path, count=1)
         self.assertNotContains(page, "(held)")
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from procman import model
 from procman.agent import heartbeat_format, own_events, run_files
 from procman.agent.settings import BOOT_ID, HealthSettings
 from procman.agent.verdict import CODES, Thresholds, Verdict, verdict
@@ -23,10 +24,16 @@ from procman.backends import backend_named
 from procman.config.load import load
 from procman.host.process import boot_id
 from procman.install.safe_fs.tree import Tree
+from procman.install.state import json_records
 from procman.install.state.desired_states import DesiredState, write_desired
 from procman.install.state.event_log import Event, append_event
+from procman.install.state.generations import HEALING
 from procman.install.state.holds import Hold, write_hold
+from procman.model import Level, ProgramState, Result, State
 from procman.monitoring.checks import heartbeat as checks
+from procman.monitoring.heal import PROJECT
+from procman.monitoring.heal_policy import Observation, decide_all
+from procman.monitoring.healing_history import HealingHistory
 from tests.install import sample
 from tests.install.sample import DESIRED_STATES
 
@@ -62,6 +69,7 @@ def _write_all(state: Path) -> None:
     own_events.record(settings(state), print, "ordered", reason="remote control: shutdown")
     with Tree() as tree:
         append_event(tree, state, Event(time.time(), WORKER, "found", "PM112", "WARNING", "a task was killed"))
+        tree.write(state / HEALING, json_records.to_bytes(HealingHistory("boot")), 0o644)
         write_hold(tree, state, Hold(WORKER, "alice", time.time(), None, "to look at it"), 0o755)
         write_desired(tree, state, DesiredState(BEAT, False, "bob", time.time(), boot_id(), "1"), 0o755)
 
@@ -111,6 +119,7 @@ READ = (
     "generations/1",
     "generations/1/manifest.json",
     "events.jsonl",
+    "healing.json",
     "holds",
     f"holds/{WORKER}.json",
     "desired",
@@ -173,10 +182,22 @@ def test_remedies_are_those_of_health(app: Any, code: str, level: str, phase: st
             assert shown == (expected or "procman health crop")
 
 
+def test_watcher_writes_its_record_at_every_check(app: Any) -> None:
+    assert app("watcher").RECORD == HEALING
+    state = ProgramState("", desired=True, state=State.RUNNING)
+    found = Observation(PROJECT, state, "", (Result("PM601", None, Level.OK, "the disk has space"),))
+    history = HealingHistory("boot")
+    for check in range(3):
+        # `heal_programs` writes a history that has changed.
+        after, _ = decide_all(history, [found], model.HealthSettings(), 30.0 * check, 1000.0 + 30 * check)
+        assert after != history
+        history = after
+
+
 def test_every_field_that_the_app_reads_is_in_the_format() -> None:
     known = {*heartbeat_format.FIELDS, *heartbeat_format.TASK, *heartbeat_format.QUEUE, *heartbeat_format.ENTRY}
     known |= {*heartbeat_format.VERDICT, "tasks", "queues", "next_entries", "verdict"}
-    others = {"desired", "by", "until", "program", "boot_id"}
+    others = {"desired", "by", "at", "until", "program", "boot_id"}
     sources = [
         (DJANGO_APP / "procman_django" / name).read_text()
         for name in ("programs.py", "decisions.py", "heartbeats.py", "remedies.py")
@@ -191,7 +212,8 @@ def test_every_field_that_the_app_reads_is_in_the_format() -> None:
 
 def test_page_names_every_file_that_the_app_reads() -> None:
     page = (DJANGO_APP.parent / "docs/django.md").read_text()
-    for name in ("manifest.json", "heartbeat.json", "events.jsonl", "desired/PROGRAM.json", "holds/PROGRAM.json"):
+    names = ("manifest.json", "heartbeat.json", "events.jsonl", "healing.json")
+    for name in (*names, "desired/PROGRAM.json", "holds/PROGRAM.json"):
         assert name in page
 
 
