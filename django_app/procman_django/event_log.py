@@ -12,8 +12,14 @@ PROGRAM_BYTES = 64 * 1024
 MOST_TASKS = 20
 INSIDE = "inside"
 
-ENDS = ("ended", "healing", "restarted")
-"""The events that are counted as restarts."""
+ORDERS = ("started", "stopped", "restarted", "installed", "rolled back")
+"""The events of a program that begin the count of its restarts again."""
+
+UNEXPECTED = "PM111"
+"""The code of the end of a main process without an order; that of a pool process has another."""
+
+KILLED = "sent SIGKILL"
+"""How the action begins that ends what an order, or an earlier event of healing, could not."""
 
 SETTLED = ("recovered", "healed", "stopped", "started", "restarted")
 """The events after which an earlier finding counts no more."""
@@ -46,9 +52,27 @@ def read_events(project):
     return sorted(found, key=lambda event: event.at), problems
 
 
-def restarts_since(events, program, since):
-    """Return how often `program` ended or was restarted after the time `since`."""
-    return sum(1 for event in events if event.program == program and event.what in ENDS and event.at >= since)
+def restarts_of(events, program, since):
+    """Return how often its process manager restarted `program` by itself since its last order, and since `since`.
+
+    It is what `procman status` counts, except that a crash loop has an event for its first ends only.
+    """
+    restarts = 0
+    for event in events:
+        if event.program != program or event.at < since:
+            continue
+        if event.by != INSIDE and event.what in ORDERS:
+            restarts = 0
+        elif _is_restart(event):
+            restarts += 1
+    return restarts
+
+
+def _is_restart(event):
+    if event.what == "healing":
+        return not event.action.startswith(KILLED)
+    # The end by healing has no event of its own, and a kill at the stop timeout has no code.
+    return event.what == "ended" and event.code == UNEXPECTED and event.by != INSIDE
 
 
 def open_finding(events, program):

@@ -49,16 +49,24 @@ def boot_id():
         return None
 
 
+def booted_at():
+    """Return when the host was booted, in seconds since the epoch; None if that is unknown."""
+    try:
+        with open("/proc/stat", encoding="ascii", errors="replace") as file:
+            return next(int(line.split()[1]) for line in file if line.startswith("btime "))
+    except (OSError, ValueError, IndexError, StopIteration):
+        return None
+
+
 def _started_at(pid):
     """Return when a process was started, in seconds since the epoch; None if that is unknown."""
     try:
         with open("/proc/%d/stat" % pid, encoding="utf-8", errors="replace") as file:
             ticks = int(file.read(4096).rpartition(")")[2].split()[19])
-        with open("/proc/stat", encoding="ascii", errors="replace") as file:
-            booted = next(int(line.split()[1]) for line in file if line.startswith("btime "))
-    except (OSError, ValueError, IndexError, StopIteration):
+    except (OSError, ValueError, IndexError):
         return None
-    return booted + ticks / os.sysconf("SC_CLK_TCK")
+    booted = booted_at()
+    return None if booted is None else booted + ticks / os.sysconf("SC_CLK_TCK")
 
 
 def _is_blind():

@@ -8,7 +8,6 @@ from .heartbeats import Heartbeat, read_heartbeat
 from .installed import Program, Project
 from .remedies import remedy
 
-DAY = 86400.0
 MOST_EVENTS = 50
 
 OK, WARNING, CRITICAL, UNKNOWN = "OK", "WARNING", "CRITICAL", "UNKNOWN"
@@ -69,7 +68,7 @@ class ProgramView(NamedTuple):
     slots: Optional[int]
     tasks: List[Task]
     memory: Optional[int]
-    restarts: int
+    restarts: Optional[int]
     draining: bool
     held: Optional[bool]
     scheduled: Optional[int]
@@ -147,13 +146,20 @@ def _view(project: Project, program: Program, heartbeat: Heartbeat, events, deci
         slots=values.count(fields, "slots") if is_current else None,
         tasks=_tasks(heartbeat) if is_current else [],
         memory=processes.memory_of(pid) if is_current and pid and heartbeat.lives else None,
-        restarts=event_log.restarts_since(events, program.name, wall - DAY),
+        restarts=_restarts(project, program, events),
         draining=is_current and fields.get("phase") == "draining",
         held=decided.held,
         scheduled=values.count(fields, "scheduled") if is_current else None,
         entries=_entries(heartbeat, wall) if is_current else [],
         queues=queues,
     )
+
+
+def _restarts(project, program, events):
+    # Only the watcher writes an event about the end of another program.
+    if not any(each.kind == watcher.KIND for each in project.programs):
+        return None
+    return event_log.restarts_of(events, program.name, processes.booted_at() or 0)
 
 
 def _is_current(heartbeat, project):

@@ -29,7 +29,7 @@ class ProgramsTest(SimpleTestCase):
     def test_running_worker_is_shown_with_all_that_its_heartbeat_has(self):
         found = self.worker()
         self.assertEqual((found.name, found.state, found.health.level), ("catmaid-celery", "RUNNING", "OK"))
-        self.assertEqual((found.queued, found.busy, found.slots, found.restarts), (3, 1, 2, 1))
+        self.assertEqual((found.queued, found.busy, found.slots, found.restarts), (3, 1, 2, 0))
         self.assertEqual(
             [(task.id, task.name, int(task.seconds)) for task in found.tasks], [("3f1c", "catmaid.crop", 70)]
         )
@@ -123,6 +123,53 @@ class ProgramsTest(SimpleTestCase):
                 self.state.checked(checked)
                 watcher = self.view().programs[3]
                 self.assertEqual((watcher.state, watcher.health.level), (state, "OK"))
+
+    def restarts(self, *events, inside=()):
+        """Return the restarts that are shown if these events happen one after the other."""
+        now = time.time() - 60
+        about = [{"program": "catmaid-celery", "by": "healer", "at": now + place, **each} for place, each in events]
+        self.state.events(None, *about)
+        self.state.events("catmaid-celery", *[{"at": now + place, **each} for place, each in inside])
+        with mock.patch("procman_django.processes.booted_at", return_value=now):
+            return self.worker().restarts
+
+    def test_restarts_are_those_that_status_counts(self):
+        ended = {"what": "ended", "code": "PM111", "level": "WARNING"}
+        stop = {"what": "healing", "action": "sent SIGTERM for a graceful restart"}
+        kill = {"what": "healing", "action": "sent SIGKILL: it did not react to SIGTERM"}
+        itself = {"what": "healing", "action": "stops itself gracefully"}
+        for name, count, events in (
+            ("its process was killed twice", 2, [ended, ended]),
+            ("pool processes ended", 0, [{**ended, "code": "PM112"}] * 3),
+            ("it was killed at its stop timeout", 0, [{**ended, "code": "", "level": ""}]),
+            ("it was healed", 1, [stop, {"what": "healed"}]),
+            ("it was healed by SIGKILL", 1, [stop, kill, {"what": "healed"}]),
+            ("it was healed again and again", 2, [stop, kill, stop, kill]),
+            ("a stop that hung was forced", 0, [kill]),
+            ("healing started it after its process manager gave up", 1, [{**stop, "action": "started it again"}]),
+            ("healing has given up", 1, [stop, {"what": "gave-up"}]),
+            ("another program ended", 0, [{**ended, "program": "catmaid-celery-beat"}]),
+            *[
+                ("it was %s" % order, 1, [ended, stop, {"what": order, "by": "alice"}, ended])
+                for order in ("started", "stopped", "restarted", "installed", "rolled back")
+            ],
+            ("another program was restarted", 1, [ended, {"what": "restarted", "program": "catmaid-celery-beat"}]),
+            ("a project was installed without a change to it", 1, [ended, {"what": "installed", "program": ""}]),
+            ("it was reloaded", 1, [ended, {"what": "reloaded", "by": "alice"}]),
+            ("the host was booted", 0, [(-9, ended)]),
+        ):
+            with self.subTest(name):
+                placed = [each if isinstance(each, tuple) else (place, each) for place, each in enumerate(events)]
+                self.assertEqual(self.restarts(*placed), count)
+        self.assertEqual(self.restarts(inside=[(1, itself), (2, {"what": "healed"})]), 1)
+        self.assertEqual(self.restarts((3, kill), inside=[(1, itself)]), 1)
+        self.assertEqual(self.restarts((1, ended), inside=[(2, ended), (3, {"what": "restarted"})]), 1)
+
+    def test_restarts_are_unknown_without_a_watcher(self):
+        manifest = self.state.manifest()
+        manifest["programs"].pop()
+        self.state.write(manifest, "generations", "1", "manifest.json")
+        self.assertIsNone(self.worker().restarts)
 
     def test_finding_of_the_watcher_counts_until_it_has_recovered(self):
         found = {"program": "catmaid-celery", "what": "found", "code": "PM112", "level": "WARNING", "reason": "killed"}

@@ -26,16 +26,19 @@ from procman.host.process import boot_id
 from procman.install.safe_fs.tree import Tree
 from procman.install.state import json_records
 from procman.install.state.desired_states import DesiredState, write_desired
-from procman.install.state.event_log import Event, append_event
+from procman.install.state.event_log import Event, append_event, line_of
 from procman.install.state.generations import HEALING
 from procman.install.state.holds import Hold, write_hold
 from procman.model import Level, ProgramState, Result, State
 from procman.monitoring.checks import heartbeat as checks
+from procman.monitoring.checks.inputs import EndReport
+from procman.monitoring.ends import event_of
 from procman.monitoring.heal import PROJECT
-from procman.monitoring.heal_policy import Observation, decide_all
-from procman.monitoring.healing_history import HealingHistory
+from procman.monitoring.heal_policy import Observation, decide, decide_all
+from procman.monitoring.healing_history import Case, HealingHistory
 from tests.install import sample
 from tests.install.sample import DESIRED_STATES
+from tests.monitoring import test_heal_policy as heal
 
 from .environments import DJANGO_APP
 
@@ -192,6 +195,26 @@ def test_watcher_writes_its_record_at_every_check(app: Any) -> None:
         after, _ = decide_all(history, [found], model.HealthSettings(), 30.0 * check, 1000.0 + 30 * check)
         assert after != history
         history = after
+
+
+def test_app_counts_an_end_and_a_heal_that_needs_sigkill_once(app: Any) -> None:
+    log = app("event_log")
+
+    def restarts(*events: Event) -> int:
+        read = "".join(f"{line_of(event)}\n" for event in events)
+        return int(log.restarts_of(list(log._events(read.encode(), None)), heal.NAME, 0))
+
+    story = Case(heal.NAME)
+    events: list[Event] = []
+    for check in range(12):
+        decided = decide(story, heal.FROZEN, heal.SETTINGS, 1000 + 30.0 * check, 5000 + 30.0 * check)
+        story, events = decided.case, [*events, *decided.events]
+    assert [event.what for event in events] == ["found", "healing", "healing"]
+    assert restarts(*events) == 1
+    killed = EndReport(model.End(5000.0, "killed by SIGKILL", 7))
+    assert restarts(event_of(heal.NAME, killed)) == 1
+    assert restarts(event_of(heal.NAME, killed, of_pool=True)) == 0
+    assert restarts(event_of(heal.NAME, EndReport(killed.end._replace(is_forced=True)))) == 0
 
 
 def test_every_field_that_the_app_reads_is_in_the_format() -> None:
