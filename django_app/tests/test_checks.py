@@ -70,6 +70,13 @@ class ChecksTest(SimpleTestCase):
         with override_settings(DEBUG=True):
             self.assertEqual(found(None), [])
 
+    def test_debug_silences_the_check_of_the_broker_url_alone(self):
+        conf = {"accept_content": ["pickle"], "task_time_limit": 7200}
+        for debug, expected in ((False, ["W001", "W004"]), (True, ["W001", "W004"])):
+            with self.subTest(debug), override_settings(DEBUG=debug):
+                self.assertEqual(found(REDIS, **conf), expected)
+                self.assertEqual(found(None), [] if debug else ["W007"])
+
     def test_setting_that_names_no_app_is_an_error_of_its_own(self):
         for name in ("no.such:app", ":app", ".celery:app", "tests.celery:nothing", "tests.settings:DEBUG", 5):
             with self.subTest(name), override_settings(PROCMAN_CELERY_APP=name):
@@ -127,6 +134,11 @@ class CommandTest(SimpleTestCase):
         path, words = execv.call_args[0]
         self.assertEqual((path, words), ("/bin/echo", ["/bin/echo", "status", "--json", "$(id)"]))
 
+    def test_first_dashes_are_left_out(self):
+        with mock.patch("os.execv") as execv, override_settings(PROCMAN_COMMAND="/bin/echo"):
+            procman.Command().run_from_argv(["manage.py", "procman", "--", "--help", "--"])
+        self.assertEqual(execv.call_args[0][1], ["/bin/echo", "--help", "--"])
+
     def test_options_dashes_and_the_exit_status_are_those_of_the_command(self):
         with tempfile.TemporaryDirectory() as directory:
             script = os.path.join(directory, "procman")
@@ -160,7 +172,7 @@ class CommandTest(SimpleTestCase):
         command = procman.Command(stderr=io.StringIO())
         with override_settings(PROCMAN_COMMAND="/no/such/procman"), self.assertRaises(SystemExit):
             command.run_from_argv(["manage.py", "procman", "status"])
-        self.assertIn("No procman command is installed", command.stderr.getvalue())
+        self.assertIn("No procman command is installed. To install it, type", command.stderr.getvalue())
 
 
 def _is_old():

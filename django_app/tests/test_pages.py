@@ -79,6 +79,14 @@ class LookingTest(PagesTest):
         ):
             self.assertEqual(self.client.get(address(model, what)).status_code, 403)
 
+    def test_permission_to_control_alone_shows_and_orders_nothing(self):
+        self.user("control_program", "view_task_arguments")
+        self.assertNotContains(self.client.get(reverse("admin:index")), "Celery")
+        for model in ("program", "worker", "queue"):
+            self.assertContains(self.client.get(address(model)), "403 Forbidden", status_code=403)
+        answer, sent = self.order(order="revoke", task_id="3f1c")
+        self.assertEqual((answer.status_code, sent, LogEntry.objects.count()), (403, [], 0))
+
     def test_visitor_is_asked_to_log_in(self):
         for model in ("program", "worker", "queue"):
             self.assertEqual(self.client.get(address(model)).status_code, 302)

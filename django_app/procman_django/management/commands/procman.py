@@ -16,16 +16,18 @@ class Command(BaseCommand):
     requires_system_checks = []
 
     def run_from_argv(self, argv):
-        """Run procman with all words after its name, options included."""
+        """Run procman with all words after its name, options included; without a first --."""
         command = find_procman()
         if command is None:
             self.stderr.write(
-                "No procman command is installed. pipx install celery-procman installs it; the setting PROCMAN_COMMAND "
-                "names one that is not on the PATH."
+                "No procman command is installed. To install it, type sudo pipx install --global . in a clone of its "
+                "repository, or with celery-procman in place of the dot once that is on PyPI. The setting "
+                "PROCMAN_COMMAND names one that is not on the PATH."
             )
             raise SystemExit(1)
         try:
-            os.execv(command, [command, *argv[2:]])  # noqa: S606  # no shell
+            words = argv[3:] if argv[2:3] == ["--"] else argv[2:]
+            os.execv(command, [command, *words])  # noqa: S606  # no shell
         except OSError as error:
             # Such as a script of a virtualenv that was removed.
             self.stderr.write("%s cannot be run: %s" % (command, error.strerror))
