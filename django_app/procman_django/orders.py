@@ -75,6 +75,11 @@ def _why_not_shrunk(worker):
             "can be shrunk by at most %d: one process has to remain, and running tasks keep theirs" % worker.most_fewer
         )
         return "%s has %d processes and %s." % (pool, worker.processes, limit)
+    if worker.shares_pipe:
+        return (
+            "%s cannot be shrunk: with its broker the processes share one pipe, and to end one may block the others "
+            "for ever. To run fewer, set concurrency in procman.toml and type procman install." % pool
+        )
     if worker.pool == "prefork" and worker.processes:
         counts = (pool, worker.processes, len(worker.active))
         return "%s cannot be shrunk: of its %d processes one has to remain, and %d run a task." % counts

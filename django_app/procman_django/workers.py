@@ -46,6 +46,8 @@ class Worker(NamedTuple):
     registered: List[str]
     is_silent: bool = False
     """Whether it left a question unanswered, so that the rest is unknown."""
+    shares_pipe: bool = False
+    """Whether the processes of its pool read tasks from one pipe: with a broker that is a directory or a database."""
 
     @property
     def can_terminate(self):
@@ -55,10 +57,11 @@ class Worker(NamedTuple):
     @property
     def most_fewer(self):
         """By how many processes its pool can be shrunk so that one is left; 0 if that is unknown."""
-        if self.is_silent or self.processes is None:
+        # The process that is ended may be the one that waits at the pipe, and then no other can ever read from it.
+        if self.is_silent or self.processes is None or self.shares_pipe:
             return 0
         if self.pool == "prefork":
-            # Celery ends idle ones only. Asked for more, it ends all of them, fails, and may take no task again.
+            # Celery ends idle ones only; asked for more, it ends all of them and fails.
             return max(0, min(self.processes - 1, self.processes - len(self.active)))
         reports = self.pool == "eventlet" or (self.pool == "gevent" and _version() >= REPORTS_ITS_SIZE)
         return max(0, self.processes - 1) if reports else 0
@@ -110,6 +113,7 @@ def _worker(node, answers):
         queues=[name for name in (text(each, "name") for each in _list(answers["active_queues"])) if name],
         registered=sorted(printable(each).partition(" [")[0] for each in registered[:1000] if isinstance(each, str)),
         is_silent=None in answers.values(),
+        shares_pipe=_pool(pool) == "prefork" and not isinstance(pool.get("writes"), dict),
     )
 
 

@@ -36,8 +36,19 @@ class AnswersTest(SimpleTestCase):
         self.assertEqual(self.worker(stats={"pool": pool}).processes, 3)
         self.assertEqual(self.worker(stats={"pool": {"max-concurrency": 2}}).processes, 2)
 
+    def test_pool_whose_processes_share_a_pipe_is_not_shrunk(self):
+        pool = {"implementation": "celery.concurrency.prefork:TaskPool", "processes": [1, 2, 3]}
+        for writes, shares, fewer in (({"total": 0}, False, 2), ("N/A", True, 0), (None, True, 0)):
+            with self.subTest(writes):
+                answers = dict.fromkeys(workers.QUESTIONS, [])
+                found = self.worker(**{**answers, "stats": {"pool": {**pool, "writes": writes}}})
+                self.assertEqual((found.shares_pipe, found.most_fewer), (shares, fewer))
+        self.assertFalse(
+            self.worker(stats={"pool": {"implementation": "celery.concurrency.thread:TaskPool"}}).shares_pipe
+        )
+
     def test_worker_is_asked_alone_and_must_answer_everything(self):
-        answers = {"stats": {"pool": {"processes": [1, 2, 3]}}, "active": [{"id": "1"}]}
+        answers = {"stats": {"pool": {"processes": [1, 2, 3], "writes": {}}}, "active": [{"id": "1"}]}
 
         def asked(**missing):
             def broadcast(_, command, nodes=None):

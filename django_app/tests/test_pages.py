@@ -382,6 +382,10 @@ class WorkersTest(PagesTest):
                 self.assertEqual('value="pool_shrink"' in page.content.decode(), fewer > 0)
                 if fewer:
                     self.assertContains(page, 'min="1" max="%d"' % fewer)
+        shares = WORKER._replace(shares_pipe=True)
+        answer, sent = self.order(order="pool_shrink", node="crop@host", number="1", worker=shares)
+        self.assertContains(answer, "the processes share one pipe")
+        self.assertEqual(sent, [])
         _, [order] = self.order(order="pool_shrink", node="crop@host", number="1")
         self.assertEqual(order.arguments, {"n": 1})
 
