@@ -57,14 +57,15 @@ def check(order):
     """Refuse an order that its worker should not get as it is now, before it is sent. Raises Refused, NoAnswer."""
     if not order.node:
         return
-    worker = workers.ask_worker(order.node)
+    shrinks = order.command == "pool_shrink"
+    worker = workers.ask_worker(order.node, with_pool=shrinks)
     if worker is None:
         # Some brokers keep the message for the next worker with this name.
         raise Refused(
             "Nothing was sent: %s does not answer, and could carry out the order long after. The page of the programs "
             "shows whether it runs; a worker of the pool solo answers only between two tasks." % printable(order.node)
         )
-    if order.command == "pool_shrink" and order.arguments["n"] > worker.most_fewer:
+    if shrinks and order.arguments["n"] > worker.most_fewer:
         raise Refused("Nothing was sent: %s" % _why_not_shrunk(worker))
 
 

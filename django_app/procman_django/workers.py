@@ -14,6 +14,9 @@ QUESTIONS = ("active", "reserved", "scheduled", "stats", "active_queues", "regis
 QUESTIONS_SECONDS = 3
 """After this long, no further question is begun."""
 
+ANSWER_SECONDS = 2.5
+"""How long one worker may take to answer; with a directory or a database as the broker, it looks once a second."""
+
 TERMINATES = ("prefork", "gevent", "eventlet")
 """The pools that can end a running task."""
 
@@ -72,14 +75,21 @@ def ask_workers():
     return celery_app.ask(_ask)
 
 
-def ask_worker(node) -> Optional[Worker]:
-    """Return the worker `node` with its pool and running tasks; None if it does not answer. Raises NoAnswer."""
+def ask_worker(node, with_pool=False) -> Optional[Worker]:
+    """Return the worker `node` if it answers, else None; `with_pool`: with its pool and its running tasks.
+
+    Raises NoAnswer.
+    """
+    commands = ("stats", "active") if with_pool else ("ping",)
 
     def query(connection):
-        answers = {command: celery_app.broadcast(connection, command, nodes=[node]) for command in ("stats", "active")}
-        if not all(node in found for found in answers.values()):
-            return None
-        return _worker(node, {**dict.fromkeys(QUESTIONS, ()), **{name: found[node] for name, found in answers.items()}})
+        answers = dict.fromkeys(QUESTIONS, ())
+        for command in commands:
+            found = celery_app.broadcast(connection, command, nodes=[node], timeout=ANSWER_SECONDS)
+            if node not in found:
+                return None
+            answers[command] = found[node]
+        return _worker(node, answers)
 
     return celery_app.ask(query)
 

@@ -40,7 +40,7 @@ class AnswersTest(SimpleTestCase):
         pool = {"implementation": "celery.concurrency.prefork:TaskPool", "processes": [1, 2, 3]}
         for writes, shares, fewer in (({"total": 0}, False, 2), ("N/A", True, 0), (None, True, 0)):
             with self.subTest(writes):
-                answers = dict.fromkeys(workers.QUESTIONS, [])
+                answers = dict.fromkeys(workers.QUESTIONS, ())
                 found = self.worker(**{**answers, "stats": {"pool": {**pool, "writes": writes}}})
                 self.assertEqual((found.shares_pipe, found.most_fewer), (shares, fewer))
         self.assertFalse(
@@ -48,19 +48,21 @@ class AnswersTest(SimpleTestCase):
         )
 
     def test_worker_is_asked_alone_and_must_answer_everything(self):
-        answers = {"stats": {"pool": {"processes": [1, 2, 3], "writes": {}}}, "active": [{"id": "1"}]}
+        answers = {"stats": {"pool": {"processes": [1, 2, 3], "writes": {}}}, "active": [{"id": "1"}], "ping": "pong"}
 
-        def asked(**missing):
-            def broadcast(_, command, nodes=None):
+        def asked(with_pool=True, **missing):
+            def broadcast(_, command, nodes=None, **__):
                 return missing.get(command, {nodes[0]: answers[command]})
 
             with mock.patch("procman_django.celery_app.broadcast", broadcast):
                 with mock.patch("procman_django.celery_app.ask", lambda query: query(None)):
-                    return workers.ask_worker("crop@host")
+                    return workers.ask_worker("crop@host", with_pool)
 
         self.assertEqual(asked().most_fewer, 2)
-        for command in answers:
-            self.assertIsNone(asked(**{command: {}}))
+        self.assertIsNone(asked(stats={}))
+        self.assertIsNone(asked(active={}))
+        self.assertEqual(asked(with_pool=False, stats={}, active={}).node, "crop@host")
+        self.assertIsNone(asked(with_pool=False, ping={}))
 
     def test_nonsense_is_no_task(self):
         for answer in (None, "x", 1, {}, [None], ["x"], [{}], [{"id": None}], [{"request": "x"}]):
