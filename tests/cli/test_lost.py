@@ -1,4 +1,4 @@
-"""`procman lost` of an installed project, whose workers left records: what is printed, and the exit status."""
+"""`procman lost` of an installed project, whose workers left records: its output and exit status."""
 
 from __future__ import annotations
 

@@ -131,7 +131,7 @@ class Kills:
         """Longer than any task takes."""
 
     def carry_out(self, rounds: int, monitor: Monitor) -> Killed:
-        """Kill each victim `rounds` times, and wait until the brokers have delivered what is left."""
+        """Kill each victim `rounds` times, and wait until the brokers have delivered the rest."""
         product = self.ground.product
         product.prefix = self.boot.prefix
         try:
