@@ -200,7 +200,7 @@ class WorkerPage(Page):
         try:
             replies = orders.send(order)
             answer = orders.described(order, replies)
-            if orders.is_confirmed(order, replies):
+            if orders.is_confirmed(replies):
                 messages.success(request, ("Sent: %s (%s). %s" % (order.text, answer, order.note)).rstrip())
             else:
                 messages.warning(request, "Sent: %s, but not confirmed (%s)" % (order.text, answer))

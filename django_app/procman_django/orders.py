@@ -96,7 +96,10 @@ def send(order):
 def described(order, replies):
     """Return the replies to `order` as a text."""
     if not replies and order.command == "shutdown":
-        return "no answer, as most workers give none to this order; the page of the programs shows whether it stops"
+        return (
+            "the broker has the order, but the worker has not answered, as most do not before they exit; the page of "
+            "the programs shows whether it stops"
+        )
     if not replies:
         return "no worker answered; one that is busy may still carry it out"
     shown = ["%s: %s" % (printable(node), _answer(replies[node])) for node in sorted(replies)[:MOST_REPLIES]]
@@ -111,10 +114,10 @@ def unanswered(error):
     return "the broker did not answer: %s; it may still be carried out" % error
 
 
-def is_confirmed(order, replies):
-    """Return whether a worker has answered, and none that it failed; one that shuts down need not answer."""
+def is_confirmed(replies):
+    """Return whether a worker has answered, and none that it failed."""
     failed = any(isinstance(reply, dict) and _has_failed(reply) for reply in replies.values())
-    return not failed and (bool(replies) or order.command == "shutdown")
+    return bool(replies) and not failed
 
 
 def _has_failed(reply):

@@ -126,8 +126,8 @@ class OrdersTest(PagesTest):
             (
                 {"order": "shutdown", "node": "crop@host", "confirmed": "yes"},
                 {},
-                "success",
-                "as most workers give none to this order",
+                "warning",
+                "not confirmed (the broker has the order, but the worker has not answered",
             ),
         ):
             with self.subTest(text):
