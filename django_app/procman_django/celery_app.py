@@ -17,6 +17,9 @@ MOST_SECONDS = 6
 MOST_AT_ONCE = 4
 """How many queries may hang, for example in a broker that accepts connections and never answers."""
 
+_LIMITS = {"py-amqp": ("read_timeout", "write_timeout"), "redis": ("socket_timeout", "socket_connect_timeout")}
+"""The transport options that limit each wait for the broker, by kombu's name of the driver."""
+
 _free = threading.BoundedSemaphore(MOST_AT_ONCE)
 _remembered = []
 
@@ -98,11 +101,19 @@ def ask(query):
         raise NotAsked("this process has loaded no Celery app; set PROCMAN_CELERY_APP, such as mysite.celery:app")
 
     def connected():
-        with app.connection_for_write(connect_timeout=CONNECT_SECONDS) as connection:
+        with _connection(app) as connection:
             connection.ensure_connection(max_retries=1, interval_start=0.1)
             return query(connection)
 
     return within(MOST_SECONDS, connected, _free)
+
+
+def _connection(app):
+    # Without these limits, a broker that freezes would hold the thread for as long as it is frozen.
+    with app.connection_for_write() as not_connected:
+        names = _LIMITS.get(not_connected.transport.driver_name, ())
+    options = dict.fromkeys(names, MOST_SECONDS)
+    return app.connection_for_write(connect_timeout=CONNECT_SECONDS, transport_options=options)
 
 
 def within(seconds, query, free):
@@ -111,7 +122,7 @@ def within(seconds, query, free):
     `free` is the semaphore that limits how many such threads there are.
     """
     if not free.acquire(blocking=False):
-        raise NotAsked("%d earlier queries are still waiting for an answer" % MOST_AT_ONCE)
+        raise NotAsked("%d earlier queries are still waiting for an answer" % MOST_AT_ONCE, "Try again in a minute.")
     done = {}
 
     def run():

@@ -178,6 +178,54 @@ class BrokerErrorsTest(SimpleTestCase):
                 self.assertNotIn("secret", raised(error, cause))
 
 
+class FrozenBrokerTest(SimpleTestCase):
+    """A broker that accepts a connection, and answers nothing more."""
+
+    FRAMES = (
+        b"\x00\x0a\x00\x0a\x00\x09"
+        + bytes(4)
+        + b"\x00\x00\x00\x0ePLAIN AMQPLAIN\x00\x00\x00\x05en_US",  # connection.start
+        b"\x00\x0a\x00\x1e" + bytes(8),  # connection.tune
+        b"\x00\x0a\x00\x29\x00",  # connection.open-ok
+    )
+
+    def frozen(self):
+        """Return the port of a broker that freezes once the client is connected."""
+        server = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(server.close)
+        connections = []
+
+        def serve():
+            try:
+                while True:
+                    connections.append(server.accept()[0])
+                    connections[-1].recv(8)
+                    for method in self.FRAMES:
+                        connections[-1].sendall(b"\x01\x00\x00" + len(method).to_bytes(4, "big") + method + b"\xce")
+            except OSError:
+                pass  # the test has ended
+
+        threading.Thread(target=serve, daemon=True).start()
+        return server.getsockname()[1]
+
+    def test_broker_that_freezes_holds_a_query_for_a_while_only(self):
+        app = Celery("asked", broker="amqp://127.0.0.1:%d//" % self.frozen(), set_as_current=False, fixups=[])
+
+        def query():
+            with celery_app._connection(app) as connection:
+                connection.connect()
+                connection.channel()
+
+        with mock.patch.object(celery_app, "MOST_SECONDS", 1):
+            with self.assertRaisesRegex(celery_app.NoAnswer, "it timed out"):
+                celery_app.within(120, query, threading.Semaphore())
+
+    def test_no_more_queries_wait_than_can_be_held(self):
+        with self.assertRaises(celery_app.NotAsked) as raised:
+            celery_app.within(1, self.fail, threading.Semaphore(0))
+        self.assertIn("4 earlier queries are still waiting for an answer. Try again", raised.exception.sentence)
+
+
 class ManagementTest(SimpleTestCase):
     """The management interface, or whatever listens at its address."""
 
