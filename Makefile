@@ -67,7 +67,7 @@ bench: $(READY) ## compare procman with supervisorctl and a ping, and measure pl
 	$(BIN)/python -m benchmarks.health
 	$(BIN)/python -m benchmarks.planning
 
-release: $(READY) ## build the wheel and source distribution twice, date CHANGELOG.md, tag, and begin the next version
+release: $(READY) ## build the wheels and source distributions twice, date CHANGELOG.md, tag, and begin the next version
 	$(BIN)/python -m scripts.release
 
 docs: $(READY) ## regenerate the tables of docs/configuration.md and the man pages, after changing a key or help text
