@@ -11,8 +11,8 @@ from tests.celery_environments import (
     CELERY_4_4,
     CELERY_5_1,
     CELERY_5_7,
+    CeleryEnvironment,
     CelerySpec,
-    environment_of,
     find_python,
     make_virtualenv,
 )
@@ -44,9 +44,8 @@ CATMAID = DjangoSpec("3.2.25", CELERY_4_4, ("3.8",))
 # kombu 5.7 needs Python 3.10.
 _OLDER_KOMBU = replace(CELERY_5_1, requirements=("kombu==5.1.0", *CELERY_5_1.requirements[1:]))
 CATMAID_DEVELOPMENT = DjangoSpec("3.2.25", _OLDER_KOMBU, ("3.9",))
-DJANGO_4_2 = DjangoSpec("4.2.30", CELERY_5_1, ("3.11", "3.10"))
 DJANGO_6_0 = DjangoSpec("6.0.10", CELERY_5_7, ("3.13", "3.12", "3.14"))
-SPECS = (CATMAID, CATMAID_DEVELOPMENT, DJANGO_4_2, DJANGO_6_0)
+SPECS = (CATMAID, CATMAID_DEVELOPMENT, DJANGO_6_0)
 """Django 5.2 is in the virtualenv of Celery 5.7 (`tests/celery_environments.py`)."""
 
 
@@ -64,7 +63,7 @@ def python_of(spec: DjangoSpec) -> Path | None:
     return directory / "bin" / "python"
 
 
-def python_of_django_5_2() -> Path | None:
-    """Return the Python of a virtualenv with Django 5.2 and Celery 5.7."""
-    environment = environment_of(CELERY_5_7)
-    return environment.python if environment else None
+def environment_of_catmaid() -> CeleryEnvironment | None:
+    """Return the virtualenv with the versions of CATMAID's stable version."""
+    python = python_of(CATMAID)
+    return CeleryEnvironment(CATMAID.celery, python.parent.parent) if python else None

@@ -111,9 +111,9 @@ def page(site: Site, name: str) -> str:
     return f"{site.address}procman_django/{name}/"
 
 
-def hold(site: Site, number: int) -> tuple[str, int]:
+def hold(site: Site, number: int, name: str = "counting.tasks.hold") -> tuple[str, int]:
     """Start a task that takes an hour; return its id and the process that runs it."""
-    task = site.send("counting.tasks.hold", number, 3600)
+    task = site.send(name, number, 3600)
     eventually(lambda: site.counted("started")[number] == 1, "the task has started")
     return task, site.process_of(task)
 

@@ -26,6 +26,16 @@ from .journeys import ACCOUNTS, COUNT, LOG, PROCESS, SEND
 
 STARTING_SECONDS = 90.0
 
+ATTACK = '<script>document.title="attacked"</script><img src=x onerror="document.title=1">'
+
+ATTACKING = f"""
+
+@shared_task(name={ATTACK!r})
+def attack(number, seconds):
+    hold(number, seconds)
+"""
+"""A task of the project with a script as its name."""
+
 PROGRAMS = """
 [health]
 heartbeat_seconds = 1
@@ -49,6 +59,8 @@ class DemoSite:
         self.worker, self.beat, self.unacknowledged = "catmaid-celery", "catmaid-celery-beat", "unknown"
         self.first = 0
         self.product = Product(environment)
+        with (self.product.code / "counting/tasks.py").open("a") as tasks:
+            tasks.write(ATTACKING)
         self.port = free_port()
         self.address = f"http://127.0.0.1:{self.port}/admin/"
         self._environment = {

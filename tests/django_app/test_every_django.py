@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from .environments import DJANGO_APP, SPECS, DjangoSpec, python_of, python_of_django_5_2
+from tests.celery_environments import CELERY_5_7, environment_of
+
+from .environments import DJANGO_APP, SPECS, DjangoSpec, python_of
 
 pytestmark = pytest.mark.celery
 
@@ -40,6 +42,6 @@ def test_app_works(spec: DjangoSpec) -> None:
 
 
 def test_app_works_with_django_5_2() -> None:
-    python = python_of_django_5_2()
-    assert python is not None
-    _test(python)
+    environment = environment_of(CELERY_5_7)
+    assert environment
+    _test(environment.python)

@@ -1,4 +1,4 @@
-"""Make a port of a host's loopback interface reachable from this machine, whose programs have another one."""
+"""Relay connections: to a host's loopback interface, which programs of this machine do not reach, or to a broker."""
 
 from __future__ import annotations
 
@@ -38,12 +38,16 @@ while True:
 
 
 @contextmanager
-def relayed(host: Host, port: int) -> Iterator[int]:
-    """Yield a port of this machine that leads to `port` of `host`."""
+def relayed(port: int, host: Host | None = None, *, at: int = 0) -> Iterator[int]:
+    """Yield a port of this machine, `at` unless that is 0, that leads to `port` of `host` or of this machine.
+
+    At the end the connections are reset, and further ones are refused.
+    """
     # A socket stays in the network in which it was made: this one here, and the relay's own in the host's.
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        words = ["nsenter", f"--target={host.pid}", "--net", "--", sys.executable, "-c", RELAY, str(listener.fileno())]
-        with subprocess.Popen([*words, str(port)], pass_fds=[listener.fileno()]) as relay:
+    network = ["nsenter", f"--target={host.pid}", "--net", "--"] if host else []
+    with socket.create_server(("127.0.0.1", at)) as listener:
+        words = [*network, sys.executable, "-c", RELAY, str(listener.fileno()), str(port)]
+        with subprocess.Popen(words, pass_fds=[listener.fileno()]) as relay:
             try:
                 yield int(listener.getsockname()[1])
             finally:

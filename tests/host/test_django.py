@@ -96,7 +96,7 @@ def served(site: HostSite) -> Iterator[None]:
     site.host.run(["systemd-run", "--quiet", "--unit=admin-of-web", "--uid=www-data", *variables, *server])
     try:
         site.host.wait_for(lambda: _answers(site.host), START_SECONDS, "the web server answers")
-        with relayed(site.host, PORT) as port:
+        with relayed(PORT, site.host) as port:
             site.address = f"http://127.0.0.1:{port}/admin/"
             yield
     finally:
