@@ -44,6 +44,11 @@ class Browser:
         """Open a page, and return when it has been loaded."""
         self._ask("POST", "/url", {"url": address})
 
+    def forget(self) -> None:
+        """Leave the page, whose pending requests could still set cookies, and remove all cookies."""
+        self.open("about:blank")
+        self.command("Network.clearBrowserCookies")
+
     def run(self, script: str, *arguments: object) -> Any:
         """Return what `script`, the body of a function, returns in the page."""
         return self._ask("POST", "/execute/sync", {"script": script, "args": list(arguments)})

@@ -71,7 +71,7 @@ def window() -> Iterator[Browser]:
 @pytest.fixture
 def browser(window: Browser) -> Browser:
     """A window of a user who has not logged in yet."""
-    window.command("Network.clearBrowserCookies")
+    window.forget()
     window.command("Emulation.setScriptExecutionDisabled", value=False)
     window.resize(*DESKTOP)
     return window

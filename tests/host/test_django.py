@@ -140,10 +140,10 @@ def test_crop_is_seen_running_and_is_terminated(site: HostSite, browser: Browser
 
 
 def test_consumer_is_cancelled_and_added_again(site: HostSite, browser: Browser) -> None:
-    browser.command("Network.clearBrowserCookies")
+    browser.forget()
     consumer_is_cancelled_and_added_again(site, browser)
 
 
 def test_user_without_permission_changes_nothing(site: HostSite, browser: Browser) -> None:
-    browser.command("Network.clearBrowserCookies")
+    browser.forget()
     user_without_permission_changes_nothing(site, browser)
