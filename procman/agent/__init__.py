@@ -11,6 +11,7 @@ BESIDE_LAUNCHER = (
     "broker_errors.py",
     "broker_record.py",
     "changed_code.py",
+    "control_orders.py",
     "due_times.py",
     "environment_file.py",
     "failed_sends.py",
