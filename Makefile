@@ -15,7 +15,7 @@ DEMO = $(CURDIR)/.build/demo
 PYTEST = $(BIN)/python -m pytest -n $(AT_ONCE) --dist loadgroup
 UNIT = $(BIN)/python -m pytest -n 4 --dist worksteal --hypothesis-profile='few examples' -m '$(ALONE)'
 COVERAGE = --cov --cov-report=term:skip-covered
-ALONE = not (supervisord or celery or versions or package or strace or thorough or root or host or chaos or soak)
+ALONE = not (supervisord or celery or versions or engines or package or strace or thorough or root or host or chaos or soak)
 
 # Otherwise Python would compile many modules again each time a test starts it.
 export PYTHONDONTWRITEBYTECODE =

@@ -211,6 +211,10 @@ def _check_rules(document: Document, project: Project, rules: Iterable[Rule]) ->
     if not document.is_valid("project.backend"):
         return
     for rule in rules:
+        if rule.examine:
+            for key, problem in rule.examine(project):
+                document.add_problem(document.setting(*key.rsplit(".", 1)) if "." in key else key, problem)
+            continue
         if rule.scope and not (rule.scope is project.scope and document.is_valid("project.scope")):
             continue
         beside = _settings(document, project, rule.beside) if rule.beside else []

@@ -99,7 +99,7 @@ def test_every_other_command_refuses_it_with_the_remedy(
     given(monkeypatch, TOML)
     assert run(["--config", "-", command, *NAMES.get(command, [])]) in (2, 3)
     errors = capsys.readouterr().err
-    assert "--config -: only render, check and diff can read procman.toml from standard input" in errors
+    assert "--config -: only render, export, check and diff can read procman.toml from standard input" in errors
     assert "  Write it to a file, and name that: --config PATH" in errors
     assert list(place.iterdir()) == []
 
