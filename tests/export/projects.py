@@ -68,7 +68,7 @@ image = "registry.example.org/shop:1"
 keda_broker = "rabbitmq"
 egress_ports = [5672, 5432]
 """
-"""Every kind of program, and a value for everything that changes what is rendered."""
+"""Every kind of program, and a value for everything that changes the result."""
 
 
 def project(directory: Path, text: str, target: str) -> Project:

@@ -1,4 +1,4 @@
-"""The engines' own tools read what is exported: schemas of Kubernetes, kubectl, docker-compose."""
+"""The engines' own tools read an export: schemas of Kubernetes, kubectl, docker-compose."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def test_kubectl_builds_the_base(tmp_path: Path, text: str, version: str) -> Non
 
 
 @pytest.mark.parametrize("version", tools.KUBECTLS)
-def test_kubectl_builds_what_is_optional(tmp_path: Path, version: str) -> None:
+def test_kubectl_builds_the_optional_bases(tmp_path: Path, version: str) -> None:
     out = written(tmp_path, FULL, "kubernetes")
     assert {kind for kind, _ in kustomize(version, out / "keda")} == set(OF_KEDA)
     assert {kind for kind, _ in kustomize(version, out / "network-policy")} == {"NetworkPolicy"}
@@ -138,7 +138,7 @@ def test_change_of_a_variable_starts_new_pods(tmp_path: Path, version: str) -> N
 
 
 @PROJECTS
-def test_docker_compose_reads_what_is_meant(tmp_path: Path, text: str) -> None:
+def test_docker_compose_reads_the_same(tmp_path: Path, text: str) -> None:
     secrets = tmp_path / "secrets.env"
     secrets.write_text("CELERY_BROKER_URL=amqp://one:two@broker//\n")
     for path in ("/etc/shop/secrets.env", "/etc/catmaid/celery.env"):

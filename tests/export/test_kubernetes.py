@@ -1,4 +1,4 @@
-"""The export to Kubernetes: what each manifest says, by the ten points of a good one."""
+"""The export to Kubernetes: each manifest, by the ten points of a good one."""
 
 from __future__ import annotations
 

@@ -87,7 +87,7 @@ def _probes(project: Project, each: Contained) -> dict[str, object]:
 
 
 def _volumes(project: Project, each: Contained, maps: Sequence[AgentMap]) -> dict[str, object]:
-    """Return what is mounted: everything else is read-only."""
+    """Return the mounts: everything else is read-only."""
     claims = volume_names(project.writable_paths)
     file = each.launch.environment_file
     return {

@@ -1,4 +1,4 @@
-"""Render the files of a Kustomize base, and the bases of what is optional."""
+"""Render the files of a Kustomize base, and of the optional bases beside it."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ def _of_program(project: Project, program: Program) -> Iterator[tuple[str, str]]
     cap, limit = CAPS.get(project.kubernetes.platform or ""), program.stop_timeout_seconds
     if cap and limit > cap:
         problem = (
-            f"{project.kubernetes.platform} kills a container {cap} seconds after TERM, whatever a manifest says, and "
+            f"{project.kubernetes.platform} kills a container {cap} seconds after TERM, whatever a manifest sets, and "
             f"{limit} are set: use another platform for tasks of this length, or set at most {cap}"
         )
         yield f"{program.key}.stop_timeout_seconds", problem
