@@ -28,6 +28,7 @@ BESIDE_LAUNCHER = (
     "missed_entries.py",
     "missed_report.py",
     "native_threads.py",
+    "orphans.py",
     "own_events.py",
     "pool_ends.py",
     "pool_processes.py",
