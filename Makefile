@@ -63,6 +63,7 @@ bench: $(READY) ## compare procman with supervisorctl and a ping, and measure pl
 	$(BIN)/python -m benchmarks.status
 	$(BIN)/python -m benchmarks.health
 	$(BIN)/python -m benchmarks.planning
+	$(BIN)/python -m benchmarks.probes
 
 release: $(READY) ## build the wheel and source distribution twice, date CHANGELOG.md, tag, and begin the next version
 	$(BIN)/python -m scripts.release
