@@ -148,6 +148,16 @@ def test_secret_is_only_referenced(full: dict[tuple[str, str], dict[str, Any]]) 
     assert claims == ["shop-media", "shop-media-2"]
 
 
+def test_files_of_one_name_are_in_different_secrets(tmp_path: Path) -> None:
+    text = FULL.replace("[command.flower]", '[command.flower]\nenvironment_file = "/etc/flower/secrets.env"')
+    found = objects(export(tmp_path, text, "kubernetes"))
+    names = {}
+    for program in ("shop-slow", "shop-flower"):
+        [volume] = [each for each in pod(found["Deployment", program])["volumes"] if "secret" in each]
+        names[program] = volume["secret"]["secretName"]
+    assert names == {"shop-slow": "shop-secrets-env", "shop-flower": "shop-secrets-env-2"}
+
+
 def test_memory_is_reserved_and_limited(full: dict[tuple[str, str], dict[str, Any]]) -> None:
     assert container(full["Deployment", "shop-slow"])["resources"] == {
         "requests": {"cpu": "500m", "memory": "1024Mi"},

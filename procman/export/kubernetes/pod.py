@@ -9,6 +9,7 @@ from pathlib import Path
 from procman.export.containers import Contained, probe_seconds, probe_words, schedule_directory, volume_names
 from procman.export.kubernetes.agent import AgentMap
 from procman.export.kubernetes.rules import grace_seconds, memory_mib, since
+from procman.launch import environment_file_of
 from procman.project import Project
 
 EVICTED_AFTER_SECONDS = 600
@@ -102,5 +103,7 @@ def _volumes(project: Project, each: Contained, maps: Sequence[AgentMap]) -> dic
 
 
 def _secret(project: Project, file: Path) -> dict[str, object]:
-    name = volume_names([file])[file]
+    # A command may have a file of the same name in another directory.
+    files = [environment_file_of(project, program) for program in project.programs]
+    name = volume_names(each for each in files if each)[file]
     return {"name": f"{project.name}-{name}", "key": file.name, "path": file}
