@@ -26,6 +26,7 @@ BESIDE_LAUNCHER = (
     "mapped_file.py",
     "memory_events.py",
     "missed_entries.py",
+    "missed_outcomes.py",
     "missed_report.py",
     "native_threads.py",
     "orphans.py",

@@ -6,7 +6,7 @@
 from typing import Any, Dict, Mapping, NamedTuple
 
 from . import strict_json
-from .missed_report import OUTCOMES
+from .missed_outcomes import OUTCOMES
 from .verdict import CODES, CRITICAL, FORCE, OK, PHASES, UNKNOWN, WARM, WARNING
 
 FORMAT = 1

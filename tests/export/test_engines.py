@@ -137,6 +137,21 @@ def test_change_of_a_variable_starts_new_pods(tmp_path: Path, version: str) -> N
     assert references[0] != references[1]
 
 
+@pytest.mark.parametrize("version", tools.KUBECTLS)
+def test_overlay_sets_image_and_namespace(tmp_path: Path, version: str) -> None:
+    written(tmp_path, FULL, "kubernetes")
+    overlay = tmp_path / "overlay"
+    overlay.mkdir()
+    key = "bases" if version.startswith("2.") else "resources"
+    images = "images: [{name: registry.example.org/shop, newName: other.example.org/shop, newTag: '2'}]"
+    (overlay / "kustomization.yaml").write_text(f"namespace: jobs\n{key}: [../out, ../out/network-policy]\n{images}\n")
+    found = kustomize(version, overlay)
+    assert {each["metadata"]["namespace"] for each in found.values()} == {"jobs"}
+    [container] = found["StatefulSet", "shop-celery-beat"]["spec"]["template"]["spec"]["containers"]
+    assert container["image"] == "other.example.org/shop:2"
+    assert faults(found) == []
+
+
 @PROJECTS
 def test_docker_compose_reads_the_same(tmp_path: Path, text: str) -> None:
     secrets = tmp_path / "secrets.env"

@@ -77,6 +77,11 @@ def test_all_problems_are_reported_in_one_run(tmp_path: Path) -> None:
     assert len(refused(tmp_path, text, "kubernetes")) == 3
 
 
+def test_invalid_value_is_reported_once(tmp_path: Path) -> None:
+    [problem] = refused(tmp_path, FULL.replace("concurrency = 4", 'concurrency = "four"'), "kubernetes")
+    assert "worker.slow.concurrency: expected a whole number" in problem
+
+
 def test_settings_of_hosts_are_no_reason(tmp_path: Path) -> None:
     # The supervisord, the watcher and the units belong to a host; the same file serves both.
     text = readme() + '[worker.crop.supervisor]\nexitcodes = "0"\n[systemd.directives]\nProtectHome = "no"\n'
