@@ -1,4 +1,4 @@
-"""The words for what becomes of an entry that a beat missed, apart from what describes them: the probe needs no more."""
+"""The words for what becomes of an entry that a beat missed, apart from their descriptions: the probe needs no more."""
 
 SENT, AGAIN = "sent", "again"
 DEADLINE, FORGOTTEN, EXPIRED, LEFT_OUT = "deadline", "forgotten", "expired", "left-out"

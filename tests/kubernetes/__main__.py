@@ -1,4 +1,4 @@
-"""Run the trials and print their results as a table for docs/fleet.md: python -m tests.kubernetes (`make kubernetes`)."""
+"""Run the trials and print their results as a table for docs/fleet.md: `make kubernetes`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ def main() -> None:
         raise SystemExit("make kubernetes needs root: it makes network namespaces and control groups")
     binaries()
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True).stdout
-    print(f"Kubernetes {VERSION}, {time.strftime('%Y-%m-%d')}, commit {commit}\n\n| trial | result |\n|---|---|", flush=True)
+    print(
+        f"Kubernetes {VERSION}, {time.strftime('%Y-%m-%d')}, commit {commit}\n\n| trial | result |\n|---|---|",
+        flush=True,
+    )
     with tempfile.TemporaryDirectory(prefix="pmk") as directory:
         path = Path(directory)
         path.chmod(0o755)

@@ -97,7 +97,7 @@ def _build() -> None:
     settings = {"gitVersion": f"v{VERSION}", "gitMajor": "1", "gitMinor": VERSION.split(".")[1]}
     flags = ["-s", "-w", *(f"-X {package}.{name}={value}" for name, value in settings.items())]
     for name in SERVERS:
-        print(f"building {name}", flush=True)  # noqa: T201
+        print(f"building {name}", flush=True)
         _go("build", "-ldflags", " ".join(flags), "-o", str(BINARIES / name), f"./cmd/{name}", where=_source())
     pause = DIRECTORY / "gopath/src/pause"
     pause.mkdir(exist_ok=True)

@@ -43,10 +43,11 @@ class Authority:
     def kubeconfig(self, name: str, server: str) -> Path:
         """Write the file with which the program NAME talks to `server`."""
         path = self.directory / f"{name}.kubeconfig"
+        certificate, key = self.path(f"{name}.crt"), self.path(f"{name}.key")
         path.write_text(f"""apiVersion: v1
 kind: Config
 clusters: [{{name: c, cluster: {{server: "{server}", certificate-authority: "{self.path("ca.crt")}"}}}}]
-users: [{{name: u, user: {{client-certificate: "{self.path(name + ".crt")}", client-key: "{self.path(name + ".key")}"}}}}]
+users: [{{name: u, user: {{client-certificate: "{certificate}", client-key: "{key}"}}}}]
 contexts: [{{name: x, context: {{cluster: c, user: u}}}}]
 current-context: x
 """)

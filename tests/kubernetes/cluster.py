@@ -98,7 +98,9 @@ class Cluster:
 
     def items(self, kind: str, selector: str = "") -> list[dict[str, Any]]:
         """Return the objects of `kind`."""
-        found: list[dict[str, Any]] = json.loads(self.kubectl("get", kind, "-o", "json", f"--selector={selector}"))["items"]
+        found: list[dict[str, Any]] = json.loads(self.kubectl("get", kind, "-o", "json", f"--selector={selector}"))[
+            "items"
+        ]
         return found
 
     def ready(self, component: str) -> list[dict[str, Any]]:
@@ -111,12 +113,12 @@ class Cluster:
         names = (f"kubelet-{node}", f"containerd-{node}")
         groups = [str(self.directory / node)]
         found = {self.processes[name].pid for name in names}
-        for each in filter(str.isdigit, os.listdir("/proc")):
+        for each in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
-                text = Path(f"/proc/{each}/cmdline").read_text(errors="replace")
+                text = (each / "cmdline").read_text(errors="replace")
                 # The shims name the socket of their containerd.
-                if any(group in text for group in groups) or f"pmk-{node}" in Path(f"/proc/{each}/cgroup").read_text():
-                    found.add(int(each))
+                if any(group in text for group in groups) or f"pmk-{node}" in (each / "cgroup").read_text():
+                    found.add(int(each.name))
         return sorted(found - {os.getpid()})
 
     def freeze(self, node: str) -> list[int]:

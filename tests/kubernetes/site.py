@@ -98,7 +98,8 @@ class Site:
     def manifests(self, generation: int = 1) -> list[dict[str, Any]]:
         """Return what to apply: the export, its ConfigMap as Kustomize makes it, and volumes of this machine."""
         files = self.files(generation)
-        found = [each for key, each in objects(files).items() if key[0] not in ("ScaledObject", "TriggerAuthentication")]
+        of_keda = ("ScaledObject", "TriggerAuthentication")
+        found = [each for key, each in objects(files).items() if key[0] not in of_keda]
         variables = dict(line.split("=", 1) for line in files["environment.env"].splitlines())
         name = f"{KUSTOMIZED[1]}-{generation}"
         settings = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": variables}

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 from tests.kubernetes.cluster import HUB, HUB_ADDRESS, Cluster, thaw, wait_until
@@ -36,7 +37,7 @@ class Trials:
         yield from self.drain()
         yield from self.freeze()
 
-    # The manifests -----------------------------------------------------------------------------------------------------
+    # The manifests ----------------------------------------------------------------------------------------------------
 
     def dry_run(self) -> Iterator[Row]:
         """Ask the server whether it would take every manifest."""
@@ -63,7 +64,7 @@ class Trials:
         yield changed(lambda _, container: container["resources"]["limits"].update(memory="1 GB"))
         yield changed(lambda worker, _: worker["metadata"].update(name="Site_Celery"))
 
-    # The programs ------------------------------------------------------------------------------------------------------
+    # The programs -----------------------------------------------------------------------------------------------------
 
     def apply(self, generation: int = 1) -> None:
         """Apply the export with this value of a variable of `[environment]`."""
@@ -137,7 +138,7 @@ class Trials:
         wait_until(lambda: self._are_ready(2), "two workers and beat")
         return surplus([line.split()[0] for line in self.record("ticks")])
 
-    # Looks -------------------------------------------------------------------------------------------------------------
+    # Looks ------------------------------------------------------------------------------------------------------------
 
     def _are_ready(self, workers: int) -> bool:
         return len(self.cluster.ready(WORKER)) >= workers and len(self.cluster.ready(BEAT)) == 1
@@ -148,13 +149,12 @@ class Trials:
     def _main_process(self, pod: dict[str, Any]) -> int:
         """Return the pid, on this machine, of the launcher in `pod`: the parent of all other processes of it."""
         found = []
-        for each in filter(str.isdigit, os.listdir("/proc")):
+        for each in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
-                # A pod with a dash in its uid has none in the name of its control group.
-                group = open(f"/proc/{each}/cgroup").read().replace("_", "-")
-                if f"pod{pod['metadata']['uid']}" in group and b"launcher.py" in open(f"/proc/{each}/cmdline", "rb").read():
-                    found.append(int(each))
-        parents = {pid: int(open(f"/proc/{pid}/stat").read().rpartition(")")[2].split()[1]) for pid in found}
+                is_of_pod = f"pod{pod['metadata']['uid']}" in (each / "cgroup").read_text()
+                if is_of_pod and b"launcher.py" in (each / "cmdline").read_bytes():
+                    found.append(int(each.name))
+        parents = {pid: int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1]) for pid in found}
         return next(pid for pid in found if parents[pid] not in found)
 
     def send(self, task: str, *words: object) -> str:
