@@ -50,9 +50,9 @@ def restart(
     the exit status is 1. A restart uses the installed files; changes of procman.toml need `procman install`.
 
     Running tasks finish first, within the stop timeout of the program; those that did not are listed with what becomes
-    of them. Without NAME, restarts all programs except those
-    that were stopped on purpose; workers come before beat. A program is restarted when the one before it has become
-    healthy. If one does not become healthy, the others are left as they are and the exit status is 1.
+    of them. Without NAME, restarts all programs except those that were stopped on purpose; workers come before beat. A
+    program is restarted when the one before it has become healthy. If one does not become healthy, the others are left
+    as they are and the exit status is 1.
 
     With --failed, restarts those of the programs that `procman status` shows as down although they should run, or as
     CRITICAL. If there is none, prints that and exits with 0.

@@ -20,8 +20,8 @@ def stop(selection: Selection, names: tuple[str, ...]) -> None:
 
     Without NAME, stops all programs, beat first. Waits until they have ended. A program that is still running at its
     stop timeout (`stop_timeout_seconds`) is killed; the tasks that it did not finish are listed with what becomes of
-    them, as by `procman lost`. A stopped program stays stopped until you start it or the host
-    boots: install, rollback and healing do not start it.
+    them, as by `procman lost`. A stopped program stays stopped until you start it or the host boots: install, rollback
+    and healing do not start it.
 
     \b
     Examples:
