@@ -60,7 +60,7 @@ WORKER = ("-A", "mysite", "worker", "-l", "warning", "--without-mingle", "--with
 BEAT = ("-A", "mysite", "beat", "-l", "warning", "--pidfile=")
 
 PATIENCE_SECONDS = 120.0
-RUNS = 5
+RUNS, MANY_RUNS = 5, 100
 OLD_SECONDS = 20
 """The age of a file above which a probe by its age fails: Celery touches it every 2 seconds."""
 
@@ -222,9 +222,23 @@ def main() -> None:
         for number, (what, expected, started) in enumerate(situations(of)):
             probes = started.probes()
             if number == 0:
+                _print_cpu(started, probes)
                 print(f"| situation | should | {' | '.join(probes)} |\n|{'---|' * (len(probes) + 2)}")
             cells = [_cell(started, command, expected) for command in probes.values()]
             print(f"| {what} | {'succeed' if expected else 'fail'} | {' | '.join(cells)} |", flush=True)
+
+
+def _print_cpu(started: Started, probes: Mapping[str, Sequence[str]]) -> None:
+    """Print what one answer costs, of many: the minimum is that of a quiet machine."""
+    python = [str(started.installation.python), "-IS", "-c", ""]
+    print("| CPU time of | runs | minimum | median |\n|---|---|---|---|")
+    for name, command, runs in (
+        ("Python without a program, `-IS`", python, MANY_RUNS),
+        *((f"`{name}`", probes[name], MANY_RUNS if name.startswith("probe.py") else RUNS) for name in [*probes][:2]),
+    ):
+        cpu = [ask(started, command).cpu_seconds * 1000 for _ in range(runs)]
+        print(f"| {name} | {runs} | {min(cpu):.0f} ms | {statistics.median(cpu):.0f} ms |", flush=True)
+    print()
 
 
 def _cell(started: Started, command: Sequence[str], expected: bool) -> str:

@@ -9,12 +9,12 @@ import os
 import sys
 from typing import Dict, Iterator, Set
 
-from .process_evidence import stat_fields
+from .process_stat import PARENT, stat_fields
 
 # Saved before gevent or eventlet replace it.
 _waitpid = os.waitpid
 
-PARENT, ZOMBIE = 1, "Z"
+ZOMBIE = "Z"
 
 LISTS = ("billiard.process", "multiprocessing.process")
 """Modules with the set `_children`, of what was started and not waited for yet: Python 3.6 to 3.14, billiard 3.6, 4."""

@@ -8,7 +8,7 @@ import os
 from time import monotonic, time
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Set, Tuple
 
-from . import mapped_file, process_evidence, run_files, task_record
+from . import mapped_file, process_stat, run_files, task_record
 from .settings import HealthSettings
 from .task_record import RunningTask
 from .worker_state import described, printable
@@ -97,7 +97,7 @@ class TaskRecorder:
         file = mapped_file.create(path + ".new", task_record.SIZE)
         header = task_record.header(self._settings.boot_id, os.getpid(), self._started, started_wall)
         file[0 : len(header)] = header
-        ticks = task_record.start_ticks(process_evidence.start_ticks("self"))
+        ticks = task_record.start_ticks(process_stat.start_ticks("self"))
         file[task_record.START_TICKS_AT : task_record.START_TICKS_AT + len(ticks)] = ticks
         _keep_earlier(path)
         os.rename(path + ".new", path)
