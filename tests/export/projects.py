@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import re
+import tempfile
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +14,7 @@ import yaml
 
 from procman.config.load import load
 from procman.export import target_named
-from procman.project import Project
+from procman.project import Project, Rendering
 from tests.config.documents import HOME
 
 ROOT = Path(__file__).parents[2]
@@ -78,18 +81,34 @@ def project(directory: Path, text: str, target: str) -> Project:
     return load(path, HOME, target=target_named(target))
 
 
-def export(directory: Path, text: str, target: str) -> dict[str, str]:
+@cache
+def rendering(text: str, target: str) -> Rendering:
+    """Render the export of a procman.toml, once for all tests."""
+    return rendered(text, target)
+
+
+def rendered(text: str, target: str) -> Rendering:
+    """Render it again."""
+    with tempfile.TemporaryDirectory() as directory:
+        return target_named(target).render(project(Path(directory), text, target))
+
+
+def export(text: str, target: str) -> dict[str, str]:
     """Return the files of the export by their paths."""
-    rendering = target_named(target).render(project(directory, text, target))
-    assert not rendering.directories
-    return {str(file.path.relative_to("/")): file.content for file in rendering.files}
+    assert not rendering(text, target).directories
+    return {str(file.path.relative_to("/")): file.content for file in rendering(text, target).files}
 
 
 def manifests(files: dict[str, str]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield every Kubernetes object in `files`, with the name of its file."""
     for name, text in files.items():
         if name.endswith(".yaml") and Path(name).name != "kustomization.yaml":
-            yield from ((name, each) for each in yaml.load_all(text, Loader=LOADER))
+            yield from ((name, copy.deepcopy(each)) for each in _documents(text))
+
+
+@cache
+def _documents(text: str) -> list[dict[str, Any]]:
+    return list(yaml.load_all(text, Loader=LOADER))
 
 
 def objects(files: dict[str, str]) -> dict[tuple[str, str], dict[str, Any]]:

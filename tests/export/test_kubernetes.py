@@ -9,13 +9,13 @@ import pytest
 import yaml
 
 from procman.launch import agent_source, launch_of
-from tests.export.projects import FULL, expanded, export, objects, project, readme
+from tests.export.projects import FULL, expanded, export, objects, project, readme, rendered, rendering
 
 
 @pytest.fixture
-def full(tmp_path: Path) -> dict[tuple[str, str], dict[str, Any]]:
+def full() -> dict[tuple[str, str], dict[str, Any]]:
     """Return the objects of a project with everything."""
-    return objects(export(tmp_path, FULL, "kubernetes"))
+    return objects(export(FULL, "kubernetes"))
 
 
 def pod(manifest: dict[str, Any]) -> dict[str, Any]:
@@ -35,8 +35,8 @@ def variables(manifest: dict[str, Any], files: dict[str, str]) -> dict[str, str]
     return common | {each["name"]: expanded(each["value"]) for each in container(manifest)["env"]}
 
 
-def test_readme_is_right_in_every_column_of_the_table(tmp_path: Path) -> None:
-    found = objects(export(tmp_path, readme(), "kubernetes"))
+def test_readme_is_right_in_every_column_of_the_table() -> None:
+    found = objects(export(readme(), "kubernetes"))
     beat = found["StatefulSet", "catmaid-celery-beat"]
     assert beat["spec"]["replicas"] == 1
     graces = {
@@ -55,7 +55,7 @@ WORKERS = ("catmaid-celery", "catmaid-crop")
 
 @pytest.mark.parametrize("text", [readme(), FULL], ids=["readme", "full"])
 def test_every_program_is_launched_as_on_a_host(tmp_path: Path, text: str) -> None:
-    files = export(tmp_path, text.replace("instances = 3", ""), "kubernetes")
+    files = export(text.replace("instances = 3", ""), "kubernetes")
     found, described = objects(files), project(tmp_path, text.replace("instances = 3", ""), "kubernetes")
     for program in described.programs:
         kind = "StatefulSet" if program.key == "beat" else "Deployment"
@@ -95,15 +95,15 @@ def test_only_beat_is_a_stateful_set_of_one(full: dict[tuple[str, str], dict[str
     assert mounts[claim["metadata"]["name"]] == "/var/lib/shop"
 
 
-def test_beat_with_a_database_needs_no_volume(tmp_path: Path) -> None:
+def test_beat_with_a_database_needs_no_volume() -> None:
     text = FULL.replace("[beat]", '[beat]\nscheduler = "redbeat.RedBeatScheduler"')
-    beat = objects(export(tmp_path, text, "kubernetes"))["StatefulSet", "shop-celery-beat"]
+    beat = objects(export(text, "kubernetes"))["StatefulSet", "shop-celery-beat"]
     assert "volumeClaimTemplates" not in beat["spec"]
 
 
-def test_schedule_on_a_volume_of_others_needs_no_second_one(tmp_path: Path) -> None:
+def test_schedule_on_a_volume_of_others_needs_no_second_one() -> None:
     text = FULL.replace("[beat]", '[beat]\nschedule_file = "/srv/media/schedule"')
-    beat = objects(export(tmp_path, text, "kubernetes"))["StatefulSet", "shop-celery-beat"]
+    beat = objects(export(text, "kubernetes"))["StatefulSet", "shop-celery-beat"]
     assert "volumeClaimTemplates" not in beat["spec"]
     assert [each["name"] for each in container(beat)["volumeMounts"] if each["mountPath"] == "/srv/media"]
 
@@ -148,9 +148,9 @@ def test_secret_is_only_referenced(full: dict[tuple[str, str], dict[str, Any]]) 
     assert claims == ["shop-media", "shop-media-2"]
 
 
-def test_files_of_one_name_are_in_different_secrets(tmp_path: Path) -> None:
+def test_files_of_one_name_are_in_different_secrets() -> None:
     text = FULL.replace("[command.flower]", '[command.flower]\nenvironment_file = "/etc/flower/secrets.env"')
-    found = objects(export(tmp_path, text, "kubernetes"))
+    found = objects(export(text, "kubernetes"))
     names = {}
     for program in ("shop-slow", "shop-flower"):
         [volume] = [each for each in pod(found["Deployment", program])["volumes"] if "secret" in each]
@@ -185,8 +185,8 @@ def test_autoscalers_of_nodes_leave_long_tasks_alone(full: dict[tuple[str, str],
     assert annotations("Deployment", "shop-manual") is annotations("StatefulSet", "shop-celery-beat") is None
 
 
-def test_keda_scales_the_workers_whose_queues_are_known(tmp_path: Path) -> None:
-    files = export(tmp_path, FULL, "kubernetes")
+def test_keda_scales_the_workers_whose_queues_are_known() -> None:
+    files = export(FULL, "kubernetes")
     found = objects(files)
     [scaled] = [each for (kind, _), each in found.items() if kind == "ScaledObject"]
     assert scaled["spec"]["scaleTargetRef"] == {"name": "shop-slow"}
@@ -209,8 +209,8 @@ def test_network_policy_allows_dns_and_the_ports_that_are_set(full: dict[tuple[s
     assert policy["podSelector"]["matchLabels"].items() <= labels.items()
 
 
-def test_without_their_settings_nothing_optional_is_rendered(tmp_path: Path) -> None:
-    files = export(tmp_path, readme(), "kubernetes")
+def test_without_their_settings_nothing_optional_is_rendered() -> None:
+    files = export(readme(), "kubernetes")
     assert not [name for name in files if "/" in name]
     assert "environment.env" not in files
     assert "configMapGenerator" not in yaml.safe_load(files["kustomization.yaml"])
@@ -225,8 +225,8 @@ def test_without_their_settings_nothing_optional_is_rendered(tmp_path: Path) -> 
         ("1.27", "policy/v1", True, True),
     ],
 )
-def test_newer_fields_are_left_out(tmp_path: Path, version: str, budget: str, grace: bool, always: bool) -> None:
-    found = objects(export(tmp_path, FULL + f'version = "{version}"\n', "kubernetes"))
+def test_newer_fields_are_left_out(version: str, budget: str, grace: bool, always: bool) -> None:
+    found = objects(export(FULL + f'version = "{version}"\n', "kubernetes"))
     one = found["PodDisruptionBudget", "shop-slow"]
     assert one["apiVersion"] == budget
     assert ("unhealthyPodEvictionPolicy" in one["spec"]) is always
@@ -234,15 +234,15 @@ def test_newer_fields_are_left_out(tmp_path: Path, version: str, budget: str, gr
     assert ("terminationGracePeriodSeconds" in probe) is grace
 
 
-def test_grace_on_a_platform_with_a_cap(tmp_path: Path) -> None:
+def test_grace_on_a_platform_with_a_cap() -> None:
     text = readme().replace("stop_timeout_seconds = 3600", "")
     text += '[defaults.worker]\nstop_timeout_seconds = 110\n[kubernetes]\nplatform = "fargate"\n'
-    found = objects(export(tmp_path, text, "kubernetes"))
+    found = objects(export(text, "kubernetes"))
     assert pod(found["Deployment", "catmaid-crop"])["terminationGracePeriodSeconds"] == 120
 
 
-def test_agent_is_complete_and_small_enough_for_apply(tmp_path: Path) -> None:
-    found = objects(export(tmp_path, FULL, "kubernetes"))
+def test_agent_is_complete_and_small_enough_for_apply() -> None:
+    found = objects(export(FULL, "kubernetes"))
     maps = {name: each["data"] for (kind, name), each in found.items() if kind == "ConfigMap"}
     together: dict[str, str] = {name: text for data in maps.values() for name, text in data.items()}
     assert together == {name: agent_source(name) for name in together}
@@ -253,5 +253,5 @@ def test_agent_is_complete_and_small_enough_for_apply(tmp_path: Path) -> None:
     assert [each["configMap"]["name"] for each in agent["projected"]["sources"]] == list(maps)
 
 
-def test_export_is_deterministic(tmp_path: Path) -> None:
-    assert export(tmp_path, FULL, "kubernetes") == export(tmp_path, FULL, "kubernetes")
+def test_export_is_deterministic() -> None:
+    assert rendered(FULL, "kubernetes") == rendering(FULL, "kubernetes")

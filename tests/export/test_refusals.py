@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from procman.errors import ConfigurationError
@@ -11,9 +9,9 @@ from procman.export import TARGETS
 from tests.export.projects import FULL, export, readme
 
 
-def refused(directory: Path, text: str, target: str) -> list[str]:
+def refused(text: str, target: str) -> list[str]:
     with pytest.raises(ConfigurationError) as raised:
-        export(directory, text, target)
+        export(text, target)
     return [problem.partition("procman.toml:")[2] for problem in raised.value.problems]
 
 
@@ -41,9 +39,9 @@ def refused(directory: Path, text: str, target: str) -> list[str]:
         ('user = "www-data"', 'scope = "user"', "project.scope: an image has the paths of a host"),
     ],
 )
-def test_no_container_can_do_it(tmp_path: Path, target: str, old: str, new: str, reason: str) -> None:
+def test_no_container_can_do_it(target: str, old: str, new: str, reason: str) -> None:
     assert old in FULL
-    [problem] = refused(tmp_path, FULL.replace(old, new), target)
+    [problem] = refused(FULL.replace(old, new), target)
     assert f": {reason}" in f": {problem}"
     assert problem[0].isdigit(), "the line"
 
@@ -67,27 +65,26 @@ def test_no_container_can_do_it(tmp_path: Path, target: str, old: str, new: str,
         ('name = "shop"', f'name = "{"s" * 45}"', "project.name: the name"),
     ],
 )
-def test_kubernetes_cannot_do_it(tmp_path: Path, old: str, new: str, reason: str) -> None:
+def test_kubernetes_cannot_do_it(old: str, new: str, reason: str) -> None:
     assert old in FULL
-    assert any(reason in each for each in refused(tmp_path, FULL.replace(old, new), "kubernetes"))
+    assert any(reason in each for each in refused(FULL.replace(old, new), "kubernetes"))
 
 
-def test_all_problems_are_reported_in_one_run(tmp_path: Path) -> None:
+def test_all_problems_are_reported_in_one_run() -> None:
     text = readme().replace("concurrency = 1\n", "").replace("concurrency = 2\n", "nice = 3\n")
-    assert len(refused(tmp_path, text, "kubernetes")) == 3
+    assert len(refused(text, "kubernetes")) == 3
 
 
-def test_invalid_value_is_reported_once(tmp_path: Path) -> None:
-    [problem] = refused(tmp_path, FULL.replace("concurrency = 4", 'concurrency = "four"'), "kubernetes")
+def test_invalid_value_is_reported_once() -> None:
+    [problem] = refused(FULL.replace("concurrency = 4", 'concurrency = "four"'), "kubernetes")
     assert "worker.slow.concurrency: expected a whole number" in problem
 
 
-def test_settings_of_hosts_are_no_reason(tmp_path: Path) -> None:
+def test_settings_of_hosts_are_no_reason() -> None:
     # The supervisord, the watcher and the units belong to a host; the same file serves both.
     text = readme() + '[worker.crop.supervisor]\nexitcodes = "0"\n[systemd.directives]\nProtectHome = "no"\n'
-    assert export(tmp_path, text, "kubernetes")
+    assert export(text, "kubernetes")
     assert export(
-        tmp_path,
         text.replace("[worker.crop]", '[worker.crop]\nconcurrency = "auto"').replace("concurrency = 2\n", ""),
         "compose",
     )
