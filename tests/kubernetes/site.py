@@ -93,7 +93,7 @@ class Site:
         """Return the files of the export."""
         values = {"directory": self.code, "virtualenv": self.virtualenv, "broker": BROKER, "image": IMAGE}
         text = TOML.format(generation=generation, version=version, **values)
-        return export(self.directory, text, "kubernetes")
+        return export(text, "kubernetes")
 
     def manifests(self, generation: int = 1) -> list[dict[str, Any]]:
         """Return what to apply: the export, its ConfigMap as Kustomize makes it, and volumes of this machine."""
@@ -130,14 +130,22 @@ class Site:
         [container] = pod["containers"]
         for source in container.get("envFrom", []):
             source["configMapRef"]["name"] = environment
-        prefix = self.python.resolve().parent.parent
-        paths = dict.fromkeys(["/usr", "/lib", "/lib64", "/bin", str(prefix), str(self.virtualenv), str(self.code)])
-        for number, path in enumerate(each for each in paths if Path(each).exists()):
+        for number, path in enumerate(self._mounted()):
             pod["volumes"].append({"name": f"here-{number}", "hostPath": {"path": path}})
             mount = {"name": f"here-{number}", "mountPath": path, "readOnly": True}
             container["volumeMounts"].append(mount)
         pod["dnsPolicy"] = "Default"
         return changed
+
+    def _mounted(self) -> list[str]:
+        """Return the directories of this machine that the containers see.
+
+        Not /usr: below a read-only mount there would be no place for that of the agent.
+        """
+        prefix = self.python.resolve().parent.parent
+        of_python = [] if prefix == Path("/usr") else [prefix]
+        paths = [*map(Path, ("/usr/bin", "/usr/lib", "/lib", "/lib64", "/bin")), *of_python, self.virtualenv, self.code]
+        return [str(path) for path in paths if path.exists()]
 
 
 def as_deployment(beat: dict[str, Any]) -> dict[str, Any]:
