@@ -15,7 +15,7 @@ DEMO = $(CURDIR)/.build/demo
 PYTEST = $(BIN)/python -m pytest -n $(AT_ONCE) --dist loadgroup
 UNIT = $(BIN)/python -m pytest -n 4 --dist worksteal --hypothesis-profile='few examples' -m '$(ALONE)'
 COVERAGE = --cov --cov-report=term:skip-covered
-ALONE = not (supervisord or celery or versions or package or strace or thorough or root or host or chaos or soak)
+ALONE = not (supervisord or celery or versions or engines or package or strace or thorough or root or host or chaos or soak)
 
 # Otherwise Python would compile many modules again each time a test starts it.
 export PYTHONDONTWRITEBYTECODE =
@@ -66,6 +66,10 @@ bench: $(READY) ## compare procman with supervisorctl and a ping, and measure pl
 	$(BIN)/python -m benchmarks.status
 	$(BIN)/python -m benchmarks.health
 	$(BIN)/python -m benchmarks.planning
+	$(BIN)/python -m benchmarks.probes
+
+kubernetes: $(READY) packages ## try an exported project on a real Kubernetes, built from Debian's source once (needs root; 12 minutes)
+	$(BIN)/python -m tests.kubernetes
 
 release: $(READY) ## build the wheels and source distributions twice, date CHANGELOG.md, tag, and begin the next version
 	$(BIN)/python -m scripts.release
@@ -93,4 +97,4 @@ $(READY): setup.cfg pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
 	@touch $@
 
-.PHONY: help test test-trixie unit coverage lint chaos soak demo demo-web demo-stop host bench release docs site units clean packages
+.PHONY: help test test-trixie unit coverage lint chaos soak demo demo-web demo-stop host bench kubernetes release docs site units clean packages

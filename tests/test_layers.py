@@ -22,7 +22,7 @@ LAYERS = (
     ("monitoring",),
     ("adoption",),
     ("lookup",),
-    ("backends.supervisor", "backends.systemd"),
+    ("backends.supervisor", "backends.systemd", "export"),
     ("monitoring.checks",),
     ("host", "launch", "probes", "templating"),
     ("config",),

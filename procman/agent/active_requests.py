@@ -55,9 +55,15 @@ def follow_acknowledgements(messages: Any) -> None:
     acknowledge = messages.ack
 
     def acknowledge_and_record(self: Any, *arguments: Any, **more: Any) -> Any:
-        if getattr(self, "procman_task", None) is None:
+        noted = getattr(self, "procman_task", None)
+        if noted is None:
             return acknowledge(self, *arguments, **more)
-        note_acknowledgement(self, layout.ON_ITS_WAY)
+        file, running, reference, place = noted
+        try:
+            if reference in running:
+                file[place] = layout.ON_ITS_WAY
+        except OSError:  # only of a file that is not mapped
+            pass
         result = acknowledge(self, *arguments, **more)
         note_acknowledgement(self)
         return result

@@ -9,7 +9,7 @@ from time import monotonic, time
 from typing import Any, Dict, List, Mapping, Optional, Set, Tuple
 from weakref import ref
 
-from . import mapped_file, process_evidence, run_files, task_record
+from . import mapped_file, process_stat, run_files, task_record
 from . import task_record_layout as layout
 from .longest_tasks import LongestTasks
 from .settings import HealthSettings
@@ -76,7 +76,7 @@ class TaskRecorder:
         file = mapped_file.create(path + ".new", task_record.SIZE)
         header = layout.header(self._settings.boot_id, os.getpid(), self._started, started_wall)
         file[0 : len(header)] = header
-        ticks = layout.start_ticks(process_evidence.start_ticks("self"))
+        ticks = layout.start_ticks(process_stat.start_ticks("self"))
         file[layout.START_TICKS_AT : layout.START_TICKS_AT + len(ticks)] = ticks
         _keep_earlier(path)
         os.rename(path + ".new", path)
