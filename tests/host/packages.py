@@ -3,6 +3,8 @@
 The packages are installed in an overlay of the root, never in the machine's own, and the written files are kept in one
 archive, the layer. It is created once for each root, list of packages and state of the machine (20 s, 45 MB of
 downloads); unpacking it takes half a second.
+
+    python -m tests.host.packages '' trixie      # creates the layers of these suites; '' is the machine's own
 """
 
 from __future__ import annotations
@@ -152,3 +154,8 @@ def _key(packages: Sequence[str], root: Path | None) -> str:
 
 def _digest(*texts: str) -> str:
     return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:16]
+
+
+if __name__ == "__main__":
+    for each in sys.argv[1:]:
+        layer(suite=each)
