@@ -54,18 +54,23 @@ def follow_acknowledgements(messages: Any) -> None:
     """Record when a message of the class `messages`, kombu's, is acknowledged."""
     acknowledge = messages.ack
 
-    def acknowledge_and_record(self: Any, *arguments: Any, **more: Any) -> Any:
+    # Each task takes this way, so it makes few calls.
+    def acknowledge_and_record(self: Any, multiple: bool = False) -> Any:
         noted = getattr(self, "procman_task", None)
         if noted is None:
-            return acknowledge(self, *arguments, **more)
+            return acknowledge(self, multiple)
         file, running, reference, place = noted
         try:
             if reference in running:
                 file[place] = layout.ON_ITS_WAY
         except OSError:  # only of a file that is not mapped
             pass
-        result = acknowledge(self, *arguments, **more)
-        note_acknowledgement(self)
+        result = acknowledge(self, multiple)
+        try:
+            if reference in running:
+                file[place] = 0
+        except OSError:
+            pass
         return result
 
     messages.ack = acknowledge_and_record

@@ -14,14 +14,11 @@ from typing import Any, Callable, Dict, List, Optional
 from . import task_record_layout as layout
 from .mapped_file import writer
 
-ENDINGS = ("mark_as_done", "mark_as_failure", "mark_as_retry")
-"""The methods of a result backend that Celery calls first after a task's code."""
-
 
 class Mark:
     """The mark of one process or thread, which has begun no task."""
 
-    __slots__ = ("begin", "current", "file", "has_ended", "offset", "state")
+    __slots__ = ("begin", "current", "file", "offset", "state")
 
     def __init__(self, file: Any, number: int) -> None:
         offset = layout.mark_offset(number)
@@ -31,8 +28,6 @@ class Mark:
         self.file, self.offset, self.state = file, offset + layout.BEGUN_AT, offset + layout.STATE_AT
         self.current: Any = None
         """The id of the task in progress; tasks that it calls itself have none."""
-        self.has_ended = False
-        """Whether the code of that task has ended."""
 
 
 class TaskMarks:
@@ -41,7 +36,10 @@ class TaskMarks:
     def __init__(self, file: Callable[[], Any]) -> None:
         self._file = file
         """Returns the record, or None if there is none yet."""
+        self._only: Optional[Mark] = None
+        """That of a pool process, whichever of its threads asks."""
         self._marks: Dict[int, Mark] = {}
+        """Those of threads."""
         self._has_threads = False
         self._free: List[int] = list(reversed(range(layout.MARKS)))
 
@@ -55,20 +53,20 @@ class TaskMarks:
         It takes the older one: that of its predecessor remains until its own successor comes, so that the main process
         can read it after it has started this one.
         """
-        self._marks, self._has_threads = {}, False
+        self._only = None
         file = self._file()
         if file is not None and 0 <= number < layout.MARKS // 2:
             older = min((2 * number, 2 * number + 1), key=lambda each: _taken(file, each))
-            self._marks[get_ident()] = Mark(file, older)
+            self._only = Mark(file, older)
 
     # Each task takes this way, so it makes few calls.
 
-    def begin(self, task_id: Any) -> None:
-        """Mark that the code of a task begins."""
+    def begin(self, task_id: Any, task: Any = None) -> None:
+        """Mark that the code of a task begins; those that it calls itself, which Celery calls eager, have no mark."""
         try:
-            mark = self._marks.get(get_ident()) or self._new_mark()
-            if mark is not None and mark.current is None:
-                mark.current, mark.has_ended = task_id, False
+            mark = self._only or self._marks.get(get_ident()) or self._new_mark()
+            if mark is not None and (mark.current is None or not task.request.is_eager):
+                mark.current = task_id
                 mark.begin(mark.offset, monotonic(), 0, task_id.encode())
         except Exception:  # noqa: S110  # then the end of this task is unknown
             pass
@@ -76,20 +74,21 @@ class TaskMarks:
     def end(self, task_id: Any) -> None:
         """Mark that the code of a task has ended."""
         try:
-            mark = self._marks.get(get_ident())
-            if mark is not None and mark.current == task_id and not mark.has_ended:
+            mark = self._only or self._marks[get_ident()]
+            if mark.current == task_id:
                 mark.file[mark.state] = layout.ENDED
-                mark.has_ended = True
-        except Exception:  # noqa: S110
+        except Exception:  # noqa: S110  # this thread has no mark
             pass
 
-    def leave(self, task_id: Any) -> None:
-        """Mark that a task has ended, whatever its backend did."""
-        mark = self._marks.get(get_ident())
-        if mark is not None and mark.current == task_id:
-            if not mark.has_ended:
-                self.end(task_id)
-            mark.current = None
+    def leave(self) -> None:
+        """Mark that the task of this process or thread has ended, whatever its backend did."""
+        try:
+            mark = self._only or self._marks[get_ident()]
+            if mark.current is not None:
+                mark.file[mark.state] = layout.ENDED
+                mark.current = None
+        except Exception:  # noqa: S110
+            pass
 
     def _new_mark(self) -> Optional[Mark]:
         file = self._file()
@@ -106,11 +105,10 @@ def _taken(file: Any, number: int) -> float:
     return float(taken)
 
 
-def follow(marks: TaskMarks, pool: Optional[str]) -> None:
+def follow(marks: TaskMarks, app: Any, pool: Optional[str]) -> None:
     """Mark the tasks of this worker and of the pool processes that it will fork; call it before the pool starts."""
-    signals: Any = importlib.import_module("celery.signals")
-    base: Any = importlib.import_module("celery.backends.base")
     if pool == "prefork":
+        signals: Any = importlib.import_module("celery.signals")
         process: Any = importlib.import_module("billiard.process")
         signals.worker_process_init.connect(
             lambda **_: marks.use_process(getattr(process.current_process(), "index", -1)), weak=False
@@ -119,46 +117,46 @@ def follow(marks: TaskMarks, pool: Optional[str]) -> None:
         marks.use_threads()
     else:
         return
-    trace: Any = importlib.import_module("celery.app.trace")
-    for signal in (signals.task_prerun, signals.task_postrun):
-        signal.connect(_receive, weak=False)
-    trace.send_prerun = _before(marks.begin, trace.send_prerun, signals.task_prerun)
-    trace.send_postrun = _after(marks.leave, trace.send_postrun, signals.task_postrun)
-    for name in ENDINGS:
-        setattr(base.Backend, name, _ending(getattr(base.Backend, name), marks))
+    # Celery calls both in each task, and they do nothing in its own loaders: receivers of its signals would cost a
+    # task several times as much.
+    loader, usual = app.loader, importlib.import_module("celery.loaders.base").BaseLoader
+    loader.on_task_init = _one_after_another(marks.begin, loader.on_task_init, usual.on_task_init)
+    loader.on_process_cleanup = _one_after_another(marks.leave, loader.on_process_cleanup, usual.on_process_cleanup)
+    # The methods of a result backend that Celery calls first after a task's code.
+    backend: Any = importlib.import_module("celery.backends.base").Backend
+    backend.mark_as_done = _ending_well(backend.mark_as_done, marks.end)
+    for name in ("mark_as_failure", "mark_as_retry"):
+        setattr(backend, name, _ending(getattr(backend, name), marks.end))
 
 
-# As receivers of the signals, the two functions would cost a task five times as much: Celery looks for the receivers of
-# the task, and calls each with all that it knows.
+def _one_after_another(first: Callable[..., None], second: Any, nothing: Any) -> Callable[..., None]:
+    """Return a function that does both; only the first if the second does nothing."""
+    if getattr(second, "__func__", None) is nothing:
+        return first
+
+    def call_both(*arguments: Any) -> None:
+        first(*arguments)
+        second(*arguments)
+
+    return call_both
 
 
-def _receive(**_: Any) -> None:
-    """Receive a signal, because Celery sends none that has no receiver."""
+def _ending_well(method: Callable[..., Any], end: Callable[[Any], None]) -> Callable[..., Any]:
+    # Celery gives these arguments, and passing them on one by one costs half as much.
+    def end_and_store(
+        self: Any, task_id: Any, result: Any, request: Any = None, store_result: bool = True, **more: Any
+    ) -> Any:
+        end(task_id)
+        if more:
+            return method(self, task_id, result, request, store_result, **more)
+        return method(self, task_id, result, request, store_result)
+
+    return end_and_store
 
 
-def _before(act: Callable[[Any], None], send: Callable[..., Any], signal: Any) -> Callable[..., None]:
-    def act_and_send(task_id: Any = None, **more: Any) -> None:
-        act(task_id)
-        if len(signal.receivers) > 1:
-            send(task_id=task_id, **more)
-
-    return act_and_send
-
-
-def _after(act: Callable[[Any], None], send: Callable[..., Any], signal: Any) -> Callable[..., None]:
-    def send_and_act(task_id: Any = None, **more: Any) -> None:
-        try:
-            if len(signal.receivers) > 1:
-                send(task_id=task_id, **more)
-        finally:
-            act(task_id)
-
-    return send_and_act
-
-
-def _ending(method: Callable[..., Any], marks: TaskMarks) -> Callable[..., Any]:
+def _ending(method: Callable[..., Any], end: Callable[[Any], None]) -> Callable[..., Any]:
     def end_and_store(self: Any, task_id: Any, *arguments: Any, **more: Any) -> Any:
-        marks.end(task_id)
+        end(task_id)
         return method(self, task_id, *arguments, **more)
 
     return end_and_store

@@ -157,8 +157,7 @@ def _read_start_ticks(content: bytes) -> Optional[int]:
     end = layout.START_TICKS_AT + layout.START_TICKS.size
     [ticks] = layout.START_TICKS.unpack_from(content, layout.START_TICKS_AT)
     [checksum] = layout.CHECKSUM.unpack_from(content, end)
-    # Records that do not have it have zeros there, which are their own checksum.
-    return int(ticks) or None if checksum == layout.checksum(content[layout.START_TICKS_AT : end]) else None
+    return int(ticks) if checksum == layout.checksum(content[layout.START_TICKS_AT : end]) else None
 
 
 def _read_broker(content: bytes) -> Tuple[str, Optional[float]]:

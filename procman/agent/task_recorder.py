@@ -192,7 +192,7 @@ class TaskRecorder:
         except IndexError:
             return None
         try:
-            write(slot + layout.PENDING_AT, kind.pending, content, int.from_bytes(content, "little") % layout.PRIME)
+            write(slot + layout.PENDING_AT, kind.pending, content, layout.checksum(content))
             # Only now is the slot in use: a process that is killed before this leaves it free.
             file[slot] = layout.USED
         except OSError as error:  # only of a file that is not mapped

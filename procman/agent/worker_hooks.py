@@ -169,7 +169,7 @@ def _record_tasks(observed: WorkerState, recorder: TaskRecorder) -> None:
 def _mark_tasks(worker: Any, recorder: TaskRecorder) -> None:
     # It is still the name that was given.
     pool = importlib.import_module("celery.concurrency").get_implementation(worker.pool_cls)
-    task_marks.follow(task_marks.TaskMarks(lambda: recorder.file), POOLS.get(pool.__module__))
+    task_marks.follow(task_marks.TaskMarks(lambda: recorder.file), worker.app, POOLS.get(pool.__module__))
 
 
 def _record_broker(app: Any, directory: str) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from procman.agent import task_record
 from procman.agent import task_record_layout as layout
-from procman.agent.task_marks import TaskMarks, _after, _before
+from procman.agent.task_marks import TaskMarks, _ending, _ending_well, _one_after_another
 from procman.agent.task_record import BEGUN, FINISHED, WAITING, RunningTask
 from tests.agent.conftest import Start
 from tests.agent.heartbeats import EVENT_LOOP, SEND_WHEN_READY, Site
@@ -42,7 +42,7 @@ def test_mark_of_a_pool_process_shows_the_progress_of_its_task() -> None:
     assert progress_of(content) == [BEGUN]
     marks.end("a")
     assert progress_of(content) == [FINISHED]
-    marks.leave("a")
+    marks.leave()
     marks.begin("b")
     assert progress_of(content) == [WAITING]
 
@@ -57,7 +57,7 @@ def test_mark_of_a_dead_process_remains_until_the_second_after_it_comes(monkeypa
         monkeypatch.setattr(os, "getpid", partial(int, successor))
         marks.use_process(5)
         marks.begin("b")
-        marks.leave("b")
+        marks.leave()
         found.append(progress_of(content))
     assert found == [[BEGUN], [""]]
 
@@ -82,26 +82,74 @@ def test_task_that_a_task_calls_itself_changes_nothing() -> None:
     content = record_of(running())
     marks = TaskMarks(lambda: content)
     marks.use_process(0)
-    marks.begin("a")
-    marks.begin("inner")
-    marks.leave("inner")
+    marks.begin("a", task(is_eager=False))
+    marks.begin("inner", task(is_eager=True))
+    marks.end("inner")
+    assert progress_of(content) == [BEGUN]
+    marks.end("a")
+    assert progress_of(content) == [FINISHED]
+
+
+def test_task_is_marked_after_one_whose_clean_up_failed() -> None:
+    content = record_of(running())
+    marks = TaskMarks(lambda: content)
+    marks.use_process(0)
+    marks.begin("before", task(is_eager=False))
+    marks.begin("a", task(is_eager=False))
     assert progress_of(content) == [BEGUN]
 
 
-def test_signal_of_celery_reaches_the_receivers_of_the_project_between_the_marks() -> None:
+def task(*, is_eager: bool) -> Any:
+    return SimpleNamespace(request=SimpleNamespace(is_eager=is_eager))
+
+
+def test_loader_of_the_project_is_called_too() -> None:
     happened: list[Any] = []
-    signal: Any = SimpleNamespace(receivers=[None])
-    before = _before(happened.append, lambda **sent: happened.append(sent), signal)
-    after = _after(happened.append, lambda **sent: happened.append(sent), signal)
-    before(sender="task", task_id="a", args=())
-    after(sender="task", task_id="a", retval=1)
-    assert happened == ["a", "a"]
-    happened.clear()
-    signal.receivers = [None, None]
-    before(sender="task", task_id="b", args=())
-    after(sender="task", task_id="b", retval=1)
-    sent = {"sender": "task", "task_id": "b"}
-    assert happened == ["b", {**sent, "args": ()}, {**sent, "retval": 1}, "b"]
+    loader = ProjectLoader(happened)
+    both = _one_after_another(happened.append, loader.on_task_init, UsualLoader.on_task_init)
+    both("a")
+    assert happened == ["a", ("project", "a")]
+
+
+def test_loader_of_celery_that_does_nothing_is_not_called() -> None:
+    happened: list[Any] = []
+    found = _one_after_another(happened.append, UsualLoader().on_task_init, UsualLoader.on_task_init)
+    found("a")
+    assert happened == ["a"]
+
+
+class UsualLoader:
+    def on_task_init(self, task_id: str) -> None:
+        raise AssertionError(task_id)
+
+
+class ProjectLoader(UsualLoader):
+    def __init__(self, happened: list[Any]) -> None:
+        self._happened = happened
+
+    def on_task_init(self, task_id: str) -> None:
+        self._happened.append(("project", task_id))
+
+
+def test_backend_gets_what_celery_gives_it() -> None:
+    happened: list[Any] = []
+
+    def store(*arguments: Any, **more: Any) -> str:
+        happened.append((arguments, more))
+        return "stored"
+
+    done, failed = _ending_well(store, happened.append), _ending(store, happened.append)
+    assert done("backend", "a", 1, "request", False) == "stored"
+    assert done("backend", "a", 1, "request", state="SUCCESS") == "stored"
+    assert failed("backend", "a", exc="error", state="FAILURE") == "stored"
+    assert happened == [
+        "a",
+        (("backend", "a", 1, "request", False), {}),
+        "a",
+        (("backend", "a", 1, "request", True), {"state": "SUCCESS"}),
+        "a",
+        (("backend", "a"), {"exc": "error", "state": "FAILURE"}),
+    ]
 
 
 def test_earlier_run_of_the_same_task_in_the_process_does_not_count() -> None:
@@ -109,7 +157,7 @@ def test_earlier_run_of_the_same_task_in_the_process_does_not_count() -> None:
     marks = TaskMarks(lambda: content)
     marks.use_process(0)
     marks.begin("a")
-    marks.leave("a")
+    marks.leave()
     time.sleep(0.01)
     again = record_of(running())
     again[layout.MARKS_AT :] = content[layout.MARKS_AT :]
