@@ -122,7 +122,7 @@ def _round(python: Path, url: str, given: argparse.Namespace, number: int) -> Se
         installation = install_launcher(Path(directory) / "bench", python)
         (installation.project / "gates").mkdir()
         (installation.project / "tiny.py").write_text(APP)
-        shared = {"CELERY_BROKER_URL": url, "PYTHONPATH": str(installation.project)}
+        shared = {"CELERY_BROKER_URL": url, "PYTHONPATH": str(installation.project), "PYTHONHASHSEED": str(number)}
         for queue in ("with", "without") if number % 2 else ("without", "with"):
             workers.enter_context(_worker(installation, queue, shared))
         words = [str(python), "-c", MEASURE, str(given.pairs), str(given.tasks)]
