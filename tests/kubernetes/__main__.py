@@ -21,7 +21,7 @@ def main() -> None:
     binaries()
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True).stdout
     print(
-        f"Kubernetes {VERSION}, {time.strftime('%Y-%m-%d')}, commit {commit}\n\n| trial | result |\n|---|---|",
+        f"Kubernetes {VERSION}, {time.strftime('%Y-%m-%d')}, commit {commit.strip()}\n\n| trial | result |\n|---|---|",
         flush=True,
     )
     with tempfile.TemporaryDirectory(prefix="pmk") as directory:

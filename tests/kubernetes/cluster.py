@@ -123,11 +123,18 @@ class Cluster:
 
     def freeze(self, node: str) -> list[int]:
         """Stop everything on `node`, as a paused virtual machine; return what to thaw."""
-        frozen = self.processes_of(node)
-        for pid in frozen:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGSTOP)
-        return frozen
+        return _stop(self.processes_of(node))
+
+    def freeze_kubelet(self, node: str) -> list[int]:
+        """Stop the kubelet of `node` alone, whose pods keep running; return what to thaw."""
+        return _stop([self.processes[f"kubelet-{node}"].pid])
+
+
+def _stop(pids: list[int]) -> list[int]:
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGSTOP)
+    return pids
 
 
 def thaw(frozen: Sequence[int]) -> None:

@@ -102,8 +102,9 @@ class Trials:
             yield f"kill -9 of {component}: ready again", f"{wait_until(is_back, component):.1f} s"
 
     def drain(self) -> Iterator[Row]:
-        """Drain the node of beat while a task runs there."""
-        node = self.cluster.ready(BEAT)[0]["spec"]["nodeName"]
+        """Drain the node of beat and of a worker while tasks run there."""
+        node = self.cluster.ready(WORKER)[0]["spec"]["nodeName"]
+        self._bring_beat_to(node)
         sent = {self.send("trial.work", 20) for _ in range(4)}
         wait_until(lambda: sent <= self.recorded("started"), "the tasks to start")
         begin = time.monotonic()
@@ -113,23 +114,39 @@ class Trials:
         wait_until(lambda: sent <= self.recorded("finished"), "the tasks to finish")
         self.cluster.kubectl("uncordon", node)
         wait_until(lambda: self._are_ready(2), "two workers and beat")
-        yield "kubectl drain of beat's node", f"{drained:.1f} s, 0 tasks lost, beat elsewhere {took:.1f} s later"
+        twice = len(self.record("started")) - len(self.recorded("started"))
+        result = f"{drained:.1f} s, 0 lost, {twice} started again, beat ready elsewhere {took:.1f} s later"
+        yield "`kubectl drain` of the node of beat and a worker during tasks of 20 s", result
+
+    def _bring_beat_to(self, node: str) -> None:
+        others = [each["metadata"]["name"] for each in self.cluster.items("nodes") if each["metadata"]["name"] != node]
+        self.cluster.kubectl("cordon", *others)
+        self.cluster.kubectl("delete", "pod", f"{BEAT}-0", "--wait")
+        wait_until(lambda: not self._is_elsewhere(node) and self._are_ready(2), "beat beside a worker")
+        self.cluster.kubectl("uncordon", *others)
 
     def freeze(self) -> Iterator[Row]:
-        """Freeze the node of beat and thaw it: with our StatefulSet, then with a Deployment."""
-        yield "node of beat frozen 25 s and thawed: StatefulSet", f"{self._surplus()} surplus ticks"
+        """Freeze the node of beat, or only its kubelet, and thaw it: with our StatefulSet, then with a Deployment."""
+        yield from self._frozen("StatefulSet")
         manifests = self.site.manifests(2)
         [beat] = [each for each in manifests if each["kind"] == "StatefulSet"]
         self.cluster.kubectl("delete", "statefulset", BEAT, "--wait")
         self.cluster.kubectl("apply", "-f", "-", given=json.dumps(as_deployment(beat)))
         wait_until(lambda: self._are_ready(2), "beat")
-        yield "the same: Deployment with Recreate", f"{self._surplus()} surplus ticks"
+        yield from self._frozen("Deployment with Recreate")
 
-    def _surplus(self) -> int:
-        """Freeze the node of beat, and return how many ticks an earlier beat sent after a later one had begun."""
+    def _frozen(self, kind: str) -> Iterator[Row]:
+        for what, freeze in (
+            ("kubelet of beat's node", self.cluster.freeze_kubelet),
+            ("node of beat", self.cluster.freeze),
+        ):
+            yield f"{what} frozen {FROZEN_SECONDS} s and thawed: {kind}", f"{self._surplus(freeze)} surplus ticks"
+
+    def _surplus(self, freeze: Callable[[str], list[int]]) -> int:
+        """Freeze something, and return how many ticks an earlier beat sent after a later one had begun."""
         self.redis("DEL", "ticks")
         wait_until(lambda: len(self.record("ticks")) > 3, "ticks")
-        frozen = self.cluster.freeze(self.cluster.ready(BEAT)[0]["spec"]["nodeName"])
+        frozen = freeze(self.cluster.ready(BEAT)[0]["spec"]["nodeName"])
         try:
             time.sleep(FROZEN_SECONDS)
         finally:
