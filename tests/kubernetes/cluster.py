@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import io
 import json
 import os
 import signal
 import subprocess
-import tarfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -19,13 +16,10 @@ from typing import Any
 
 from tests.kubernetes.build import BINARIES, ROOT
 from tests.kubernetes.certificates import Authority
+from tests.kubernetes.image import IMAGE, image
+from tests.kubernetes.networks import HUB, HUB_ADDRESS, NODES, networks
 
-HUB, HUB_ADDRESS = "pmk-hub", "10.99.0.1"
 SERVER = f"https://{HUB_ADDRESS}:6443"
-NODES = {"n1": ("10.99.0.11", "10.99.1.0/24"), "n2": ("10.99.0.12", "10.99.2.0/24")}
-"""Each node with its address and the network of its pods."""
-
-IMAGE = "docker.io/library/site:1"
 PATIENCE_SECONDS = 180.0
 
 CONTAINERD = """version = 2
@@ -153,7 +147,7 @@ def _is_ready(pod: dict[str, Any]) -> bool:
 def running(directory: Path) -> Iterator[Cluster]:
     """Run a cluster; everything ends with the block."""
     with ExitStack() as undo:
-        _networks(undo)
+        networks(undo)
         authority = _authority(directory / "pki")
         cluster = Cluster(directory, authority.kubeconfig("admin", SERVER))
         undo.callback(_end, cluster)
@@ -163,32 +157,6 @@ def running(directory: Path) -> Iterator[Cluster]:
             _node(cluster, authority, name, address, pods)
         wait_until(lambda: len([each for each in cluster.items("nodes") if _is_ready(each)]) == len(NODES), "the nodes")
         yield cluster
-
-
-def _networks(undo: ExitStack) -> None:
-    _ip("netns", "add", HUB)
-    undo.callback(_ip, "netns", "delete", HUB)
-    _ip("-n", HUB, "link", "add", "hub", "type", "bridge")
-    _ip("-n", HUB, "address", "add", f"{HUB_ADDRESS}/24", "dev", "hub")
-    for link in ("lo", "hub"):
-        _ip("-n", HUB, "link", "set", link, "up")
-    for name, (address, _) in NODES.items():
-        space = f"pmk-{name}"
-        _ip("netns", "add", space)
-        undo.callback(_ip, "netns", "delete", space)
-        _ip("link", "add", f"pmk{name}", "netns", HUB, "type", "veth", "peer", "name", "eth0", "netns", space)
-        _ip("-n", HUB, "link", "set", f"pmk{name}", "master", "hub", "up")
-        _ip("-n", space, "address", "add", f"{address}/24", "dev", "eth0")
-        for link in ("lo", "eth0"):
-            _ip("-n", space, "link", "set", link, "up")
-        _ip("-n", space, "route", "add", "default", "via", HUB_ADDRESS)
-    for name, (address, pods) in NODES.items():
-        for space in (HUB, *(f"pmk-{other}" for other in NODES if other != name)):
-            _ip("-n", space, "route", "add", pods, "via", address)
-
-
-def _ip(*words: str) -> None:
-    subprocess.run(["ip", *words], check=True)
 
 
 def _authority(directory: Path) -> Authority:
@@ -290,35 +258,6 @@ def _node(cluster: Cluster, authority: Authority, name: str, address: str, pods:
         *(f"--node-ip={address}", f"--cert-dir={directory}/certificates"),
     ]
     _start(cluster, f"kubelet-{name}", space, words)
-
-
-def image() -> bytes:
-    """Return an image that holds `pause` alone; the project and its Python are mounted from this machine."""
-    layer = _tar({"pause": (BINARIES / "pause").read_bytes()})
-    configuration = {
-        "architecture": "amd64",
-        "os": "linux",
-        "config": {"Entrypoint": ["/pause"]},
-        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{hashlib.sha256(layer).hexdigest()}"]},
-    }
-    manifest = [{"Config": "config.json", "RepoTags": [IMAGE], "Layers": ["layer.tar"]}]
-    return _tar(
-        {
-            "layer.tar": layer,
-            "config.json": json.dumps(configuration).encode(),
-            "manifest.json": json.dumps(manifest).encode(),
-        }
-    )
-
-
-def _tar(files: dict[str, bytes]) -> bytes:
-    content = io.BytesIO()
-    with tarfile.open(fileobj=content, mode="w") as archive:
-        for name, data in files.items():
-            entry = tarfile.TarInfo(name)
-            entry.size, entry.mode = len(data), 0o755
-            archive.addfile(entry, io.BytesIO(data))
-    return content.getvalue()
 
 
 def _end(cluster: Cluster) -> None:

@@ -8,7 +8,8 @@ from typing import Any
 
 from tests.celery_environments import CELERY_REDIS, environment_of
 from tests.export.projects import export, objects
-from tests.kubernetes.cluster import HUB_ADDRESS, IMAGE
+from tests.kubernetes.image import IMAGE
+from tests.kubernetes.networks import HUB_ADDRESS
 
 BROKER = f"redis://{HUB_ADDRESS}:6379/0"
 

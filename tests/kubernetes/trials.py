@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from tests.kubernetes.cluster import HUB, HUB_ADDRESS, Cluster, thaw, wait_until
+from tests.kubernetes.cluster import Cluster, thaw, wait_until
+from tests.kubernetes.networks import HUB, HUB_ADDRESS
 from tests.kubernetes.site import BROKER, Site, as_deployment
 
 WORKER, BEAT = "site-celery", "site-celery-beat"
