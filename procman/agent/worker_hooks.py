@@ -7,7 +7,17 @@ import sys
 from time import monotonic, time
 from typing import Any, Callable, Collection, List, NamedTuple, Optional, Tuple
 
-from . import graceful_stop, heartbeat_format, pool_ends, pool_processes, run_files, task_marks, task_recorder, verdict
+from . import (
+    graceful_stop,
+    heartbeat_format,
+    pool_ends,
+    pool_processes,
+    run_files,
+    slots,
+    task_marks,
+    task_recorder,
+    verdict,
+)
 from .broker_digest import brokers_of
 from .broker_record import BROKER_FILE, BROKER_FILE_MODE, record_of
 from .handback import Handback
@@ -55,15 +65,21 @@ def connect(
     # Signals keep weak references by default, which would be gone at the end of this function.
     signals.worker_init.connect(on_init, weak=False)
     signals.worker_ready.connect(lambda **_: observed.become_ready(), weak=False)
-    signals.worker_shutting_down.connect(lambda sig="", **_: observed.enter(_phase_after(sig)), weak=False)
+    signals.worker_shutting_down.connect(lambda sig="", **_: _stop_on(observed, sig), weak=False)
     guarded(observed, "connection errors", lambda: _note_connection_errors(observed))
     for name in ("task_revoked", "task_rejected", "task_unknown"):
         getattr(signals, name).connect(observed.move, weak=False)
 
 
-def _phase_after(sig: str) -> str:
-    # Process managers send SIGTERM, and then SIGKILL. SIGINT is a person's.
-    return verdict.DRAINING if sig == "SIGINT" else verdict.STOPPING
+def _stop_on(observed: WorkerState, sig: str) -> None:
+    directory = observed.settings.run_directory
+    if slots.is_to_drain(directory):
+        # A keeper's: a second SIGTERM, without the mark, sets a limit.
+        observed.drains_while = lambda: slots.is_to_drain(directory)
+        observed.enter(verdict.DRAINING)
+    else:
+        # Process managers send SIGTERM, and then SIGKILL. SIGINT is a person's.
+        observed.enter(verdict.DRAINING if sig == "SIGINT" else verdict.STOPPING)
 
 
 def _note_connection_errors(observed: WorkerState) -> None:
