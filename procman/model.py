@@ -286,6 +286,8 @@ class InstalledProgram:
     stop_signal: str = field(default="TERM", metadata={LATER: True})
     reload_signal: str | None = field(default=None, metadata={LATER: True})
     reload_command: tuple[str, ...] = field(default=(), metadata={LATER: True})
+    overlap_max: int = field(default=0, metadata={LATER: True})
+    """How many earlier processes may drain beside the one that consumes; 0: it has no keeper and cannot overlap."""
 
     @property
     def can_reload(self) -> bool:
@@ -344,6 +346,8 @@ class Action(Enum):
     """Its section or unit changed: stop it gracefully, load it again, start it if it was desired."""
     RESTART = "restart"
     """Only a file that its section uses changed: stop it gracefully and start it, if it was desired."""
+    OVERLAP = "overlap"
+    """Only what its keeper reads for each new process changed: start a successor, which the running one drains for."""
     REMOVE = "remove"
     """No longer configured: stop it gracefully and unload it."""
 
