@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeGuard
 
 from procman.agent import slots
 from procman.agent.keeper_launch import FORMAT
@@ -37,7 +36,16 @@ def keeper_of(project: Project, program: Program) -> Launch:
     if not is_kept(program):
         return launch
     environment = {name: launch.environment[name] for name in OWN}
-    return replace(launch, argv=(*_keeper(project, KEEPER), str(launch_path(project, program))), environment=environment)
+    return replace(
+        launch, argv=(*_keeper(project, KEEPER), str(launch_path(project, program))), environment=environment
+    )
+
+
+def run_directories(project: Project, program: Program) -> tuple[Path, ...]:
+    """Return the run directories of `program`: one, or one for each slot."""
+    worker = program.options
+    most = worker.overlap_max if isinstance(worker, Worker) and worker.overlap else 0
+    return project.directories.runs(program.name, most)
 
 
 def request_of(project: Project) -> tuple[str, ...]:

@@ -19,6 +19,10 @@ MARKER = "Written by procman"
 """The comment by which procman recognises its own files; in every rendered file that can hold one."""
 
 
+SLOTS = "abcdef"
+"""As in agent/slots.py: the names of the slots of a worker that overlaps."""
+
+
 T = TypeVar("T")
 
 NO_DEFAULT: Any = MISSING
@@ -245,6 +249,11 @@ class Directories:
     def run(self, program: str) -> Path:
         """Return the directory of the lock and heartbeat of `program`; it belongs to the program's user."""
         return self.state / "run" / program
+
+    def runs(self, program: str, overlap_max: int) -> tuple[Path, ...]:
+        """Return that directory, and those of the further slots of a worker that overlaps (agent/slots.py)."""
+        further = (self.run(f"{program}-{slot}") for slot in SLOTS[1 : overlap_max + 1])
+        return (self.run(program), *(further if overlap_max else ()))
 
 
 @record(frozen=True)

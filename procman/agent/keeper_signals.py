@@ -55,5 +55,3 @@ def end_alike(status: int) -> int:
     os.kill(os.getpid(), number)
     sleep(1)
     return 128 + number
-
-

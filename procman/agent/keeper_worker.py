@@ -27,7 +27,7 @@ class Worker:
         """Whether it has reported READY=1 to systemd's socket."""
         self.kill_at: Optional[float] = None
         """When it is killed, because the process manager does not watch its stop."""
-        _prepare(directory)
+        _remove(self._mark())
         self.pid = _start(words, environment)
 
     def enter(self, state: str) -> None:
@@ -109,14 +109,6 @@ class Worker:
             "started": self.started,
             "since": self.since,
         }
-
-
-def _prepare(directory: str) -> None:
-    try:
-        os.mkdir(directory, 0o755)
-    except FileExistsError:
-        pass
-    _remove(os.path.join(directory, slots.DRAINING))
 
 
 def _remove(path: str) -> None:

@@ -1,8 +1,7 @@
 """The slots of a worker that overlaps: one for each process of it that may run at the same time.
 
 Each slot has a run directory of its own, with the lock that the launcher holds there, the heartbeat and the record of
-tasks. The first is the program's own; the others are below it, so that a sandbox which lets the program write to its
-run directory covers them all.
+tasks. The first is the program's own; the others are beside it, like those of programs called `crop-b` and `crop-c`.
 """
 
 import errno
@@ -28,7 +27,7 @@ def names(most_draining: int) -> List[str]:
 
 def directory_of(run_directory: str, slot: str) -> str:
     """Return the run directory of a slot."""
-    return run_directory if slot == SLOTS[0] else os.path.join(run_directory, slot)
+    return run_directory if slot == SLOTS[0] else "{}-{}".format(run_directory, slot)
 
 
 def node_name(name: str, slot: str) -> str:

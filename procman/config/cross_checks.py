@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Iterator
 
-from procman.backends.record import Rule
 from procman.agent import slots
+from procman.backends.record import Rule
 from procman.celery_cli.node_names import node_name, with_name
 from procman.config.document import Document
 from procman.config.read_systemd import check_directives

@@ -28,7 +28,7 @@ def installed_program(project: Project, program: Program) -> InstalledProgram:
         error_log=_file(outputs.stderr),
         pool=getattr(program.options, "pool", None),
         concurrency=_concurrency(program.options),
-        overlap_max=program.options.overlap_max if is_kept(program) else 0,
+        overlap_max=getattr(program.options, "overlap_max", 0) if is_kept(program) else 0,
         **_of_command(program),
     )
 

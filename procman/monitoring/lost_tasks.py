@@ -101,7 +101,8 @@ def dead_records(manifest: Manifest, program: InstalledProgram) -> list[TaskReco
     """Return the records of tasks of the processes of `program` that have ended, the latest first."""
     records = task_records(manifest, program)
     # A process that has executed itself again keeps its pid, and its own record is the first.
-    running = [record for record in records[:1] if _is_running(record)]
+    # Of an overlapping worker, that of any slot.
+    running = [record for record in (records if program.overlap_max else records[:1]) if _is_running(record)]
     return [record for record in records if record.total and record not in running]
 
 
@@ -121,7 +122,10 @@ def losses_of(
     manifest: Manifest, program: InstalledProgram, records: Sequence[TaskRecord], ends: Sequence[End], moment: Moment
 ) -> Iterator[Loss]:
     """Yield what the end of the process of each of `records` interrupted, as far as `ends` explain it."""
-    events = untrusted_events(manifest.directories.run(program.name), program.name, owners(program.user))
+    directories = manifest.directories.runs(program.name, program.overlap_max)
+    events = [
+        event for directory in directories for event in untrusted_events(directory, program.name, owners(program.user))
+    ]
     handed_back = {each: event.at for event in events if event.what == HANDED_BACK for each in event.task_ids}
     for record in records:
         end = next((each for each in ends if is_of(each, record.pid, record.started_wall)), None)

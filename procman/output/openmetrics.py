@@ -55,6 +55,10 @@ OF_QUEUE = {
 
 OF_PROGRAM: Mapping[str, tuple[str, Callable[[ProgramHealth], float | None]]] = {
     "program_level": (LEVELS, lambda each: each.worst.level),
+    "program_draining": (
+        "Earlier processes of a worker with overlap that finish their tasks.",
+        lambda each: len(each.snapshot.draining) if each.snapshot.program.overlap_max else None,
+    ),
     "program_running": (
         "1 if the process manager reports it as running.",
         lambda each: each.snapshot.state.state is State.RUNNING,

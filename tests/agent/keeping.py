@@ -69,9 +69,13 @@ class Kept:
 
     def start(self, **more: str) -> Launched:
         self.write_launch()
+        for slot in self.launch["node_names"]:
+            Path(slots.directory_of(str(self.installation.run_directory), slot)).mkdir(exist_ok=True)
         python, library = self.installation.python, self.installation.launcher.parent
         words = [str(python), "-I", "-S", "-B", str(library / "keeper.py"), str(self.launch_file)]
-        self.launched.append(self.spawn(words, self.installation.project, self.installation.environment("worker", **more)))
+        self.launched.append(
+            self.spawn(words, self.installation.project, self.installation.environment("worker", **more))
+        )
         return self.keeper
 
     @property

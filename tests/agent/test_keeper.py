@@ -179,8 +179,12 @@ def test_keeper_stops_its_workers_if_its_process_manager_dies(crop: Kept) -> Non
 def test_systemd_gets_the_word_of_the_worker_as_that_of_the_keeper(installation: Installation, spawn: Spawn) -> None:
     crop = kept(installation, spawn)
     address = f"\0procman-test-{os.getpid()}"
-    notify = "import os, socket; s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM); a = os.environ['NOTIFY_SOCKET']; "
-    notify += "s.sendto(b'READY=1\\nMAINPID=1\\nSTATUS=works\\nWATCHDOG=1', '\\0' + a[1:]); import time; time.sleep(600)"
+    notify = (
+        "import os, socket; s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM); a = os.environ['NOTIFY_SOCKET']; "
+    )
+    notify += (
+        "s.sendto(b'READY=1\\nMAINPID=1\\nSTATUS=works\\nWATCHDOG=1', '\\0' + a[1:]); import time; time.sleep(600)"
+    )
     crop.launch["argv"] = [sys.executable, "-I", "-S", "-c", notify, None]
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
         systemd.bind(address)

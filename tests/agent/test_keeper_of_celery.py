@@ -90,9 +90,7 @@ def test_running_task_outlives_its_stop_timeout_in_an_overlap_and_reserved_ones_
 
 
 @pytest.mark.celery
-def test_stop_of_a_draining_process_hands_its_task_to_the_successor(
-    tmp_path: Path, redis: Redis, spawn: Spawn
-) -> None:
+def test_stop_of_a_draining_process_hands_its_task_to_the_successor(tmp_path: Path, redis: Redis, spawn: Spawn) -> None:
     trial = Trial(tmp_path, CELERY_REDIS, redis, spawn)
     crop = trial.started()
     trial.send(0)

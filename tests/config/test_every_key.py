@@ -62,6 +62,8 @@ OTHER_VALUES: dict[str, Any] = {
     "nice": 5,
     "on_event": ["/usr/local/bin/page", "admin"],
     "optimization": "fair",
+    "overlap": True,
+    "overlap_max": 3,
     "pool": "solo",
     "prefetch_multiplier": 4,
     "procman": "/opt/procman/bin/procman",

@@ -165,6 +165,12 @@ class SupervisorController:
         self._bring_up_own()
         stop_and_start(self, program, progress)
 
+    def order_overlap(self, program: InstalledProgram) -> None:
+        self.client.call("signalProcess", program.name, "HUP")
+
+    def order_end_of_drain(self, program: InstalledProgram) -> None:
+        self.client.call("signalProcess", program.name, "RTMIN")
+
     def reload_program(self, program: InstalledProgram) -> None:
         self.client.call("signalProcess", program.name, program.reload_signal)
 

@@ -13,7 +13,7 @@ from procman.backends.watcher import STOP_SECONDS, watcher_argv, watcher_name
 from procman.config.keys import SUPERVISOR_UNITS
 from procman.errors import ProcmanError
 from procman.host.unit_names import STOP_MARGIN_SECONDS
-from procman.keeper import is_kept, keeper_of, launch_directories, launch_file
+from procman.keeper import is_kept, keeper_of, launch_directories, launch_file, run_directories
 from procman.launch import group_of, launch_of, launcher_files, marker, outputs_of, owner_of, user_of
 from procman.model import Kind, RenderedDirectory, Scope, SupervisorMode
 from procman.project import Beat, Program, Project, RenderedFile, Rendering
@@ -65,7 +65,9 @@ def _directories(project: Project) -> Iterator[RenderedDirectory]:
     yield from launch_directories(project)
     for program in project.programs:
         # Owned by the program's user, because the program keeps its lock there.
-        yield RenderedDirectory(places.run(program.name), 0o755, user_of(project, program), group_of(project, program))
+        user, group = user_of(project, program), group_of(project, program)
+        for path in run_directories(project, program):
+            yield RenderedDirectory(path, 0o755, user, group)
         if isinstance(program.options, Beat) and program.options.schedule_file:
             yield RenderedDirectory(program.options.schedule_file.parent, 0o750, project.user, project.group)
 

@@ -10,7 +10,7 @@ from procman.backends.systemd.watcher_timer import timer_name, watcher_files
 from procman.backends.watcher import watcher_argv, watcher_name
 from procman.config.systemd_directives import KNOWN
 from procman.host.unit_names import stop_timeout_seconds, target_name, unit_name
-from procman.keeper import is_kept, keeper_of, launch_directories, launch_file, request_of
+from procman.keeper import is_kept, keeper_of, launch_directories, launch_file, request_of, run_directories
 from procman.launch import (
     environment_file_of,
     group_of,
@@ -66,7 +66,8 @@ def _directories(project: Project) -> Iterator[RenderedDirectory]:
         yield RenderedDirectory(places.logs, 0o755, root, root)
     for program in project.programs:
         user, group = user_of(project, program), group_of(project, program)
-        yield RenderedDirectory(places.run(program.name), 0o755, user, group)
+        for path in run_directories(project, program):
+            yield RenderedDirectory(path, 0o755, user, group)
         if system:
             yield RenderedDirectory(places.logs / program.name, 0o750, user, group)
         if isinstance(program.options, Beat) and program.options.schedule_file:
@@ -252,9 +253,9 @@ def _own_directories(project: Project, program: Program) -> dict[str, str]:
     below = f"{project.name}/{program.name}"
     if project.scope is Scope.USER:
         return {"RuntimeDirectory": below}
-    state = project.directories.run(program.name).relative_to(STATE_ROOT)
+    states = [str(path.relative_to(STATE_ROOT)) for path in run_directories(project, program)]
     return {
-        "StateDirectory": str(state),
+        "StateDirectory": " ".join(states),
         "LogsDirectory": below,
         "LogsDirectoryMode": "0750",
         "RuntimeDirectory": below,

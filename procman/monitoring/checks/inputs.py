@@ -57,6 +57,18 @@ class EndReport(NamedTuple):
         return f"{self.end.how} ({self.cause})" if self.cause else self.end.how
 
 
+class KeptWorker(NamedTuple):
+    """One process of a worker that overlaps."""
+
+    slot: str
+    pid: int
+    state: str
+    started: float
+    """By the monotonic clock, as `since`."""
+    since: float
+    directory: Path
+
+
 class ProgramSnapshot(NamedTuple):
     """A program, its state and its heartbeat at one moment."""
 
@@ -75,6 +87,8 @@ class ProgramSnapshot(NamedTuple):
     """Its last end since the last order, within an hour, that neither an order nor healing caused."""
     pool_ended: EndReport | None = None
     """The last end of one of its pool processes, within an hour, that Celery did not cause."""
+    draining: tuple[KeptWorker, ...] = ()
+    """The earlier processes of a worker that overlaps, which finish their tasks."""
 
     @property
     def is_up(self) -> bool:

@@ -1,0 +1,97 @@
+"""Find the processes of a worker that overlaps: the one that consumes, which counts as the program, and those that
+drain. The keeper describes them in a file that is not trusted (S3): a process counts only if it is a child of the main
+process that the process manager reports."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from procman.accounts import user_id
+from procman.agent.slots import STATE
+from procman.agent.strict_json import parse
+from procman.host.process import stat_fields
+from procman.install.safe_fs.untrusted_file import UntrustedFile, read_untrusted
+from procman.install.state.manifest import Manifest
+from procman.model import SLOTS, InstalledProgram, ProgramState
+from procman.monitoring.checks.inputs import KeptWorker
+
+MOST_BYTES = 65536
+DRAINING = ("draining", "stopping")
+BEGUN, DONE, FAILED, REFUSED = "begun", "done", "failed", "refused"
+PARENT = 1
+"""The index of the parent in the fields of /proc/PID/stat that begin with the state."""
+
+
+class Kept(NamedTuple):
+    """What a running keeper reports."""
+
+    number: int
+    """Of its last overlap."""
+    outcome: str
+    reason: str
+    current: KeptWorker | None
+    others: tuple[KeptWorker, ...]
+    """Those that drain or stop, the earliest first."""
+
+
+def kept_by(manifest: Manifest, program: InstalledProgram, pid: int | None) -> Kept | None:
+    """Return what the keeper of `program`, its main process `pid`, reports; None if that is no keeper."""
+    if not program.overlap_max or pid is None:
+        return None
+    try:
+        content = read_untrusted(manifest.directories.run(program.name) / STATE, _owners(program), MOST_BYTES)
+        return _kept(manifest, program, pid, parse((content or b"").decode("utf-8"), most=MOST_BYTES))
+    except (UntrustedFile, ValueError, LookupError, TypeError, AttributeError):
+        return None
+
+
+def _owners(program: InstalledProgram) -> frozenset[int]:
+    return frozenset({0, user_id(program.user) or 0})
+
+
+def _kept(manifest: Manifest, program: InstalledProgram, pid: int, state: Any) -> Kept | None:
+    if state["pid"] != pid:
+        return None
+    known = [_worker(manifest, program, each) for each in state["workers"][: len(SLOTS)]]
+    workers = [each for each in known if is_child(each.pid, pid)]
+    overlap = state["overlap"]
+    return Kept(
+        number=int(overlap["number"]),
+        outcome=_word(overlap["outcome"]),
+        reason=_word(overlap["reason"]),
+        current=next((each for each in workers if each.pid == state["current"]), None),
+        others=tuple(sorted((each for each in workers if each.state in DRAINING), key=lambda each: each.since)),
+    )
+
+
+def _worker(manifest: Manifest, program: InstalledProgram, entry: Mapping[str, Any]) -> KeptWorker:
+    slot = str(entry["slot"])
+    directory = manifest.directories.runs(program.name, len(SLOTS) - 1)[SLOTS.index(slot)]
+    moments = float(entry["started"]), float(entry["since"])
+    return KeptWorker(slot, int(entry["pid"]), _word(entry["state"]), *moments, directory)
+
+
+def _word(text: object) -> str:
+    return "".join(each if each.isprintable() else "?" for each in str(text)[:500])
+
+
+def is_child(pid: int, parent: int) -> bool:
+    """Return whether process `pid` is a child of `parent`."""
+    fields = stat_fields(pid)
+    return bool(fields) and int(fields[PARENT]) == parent
+
+
+def as_kept(
+    manifest: Manifest, program: InstalledProgram, state: ProgramState
+) -> tuple[ProgramState, Path, tuple[KeptWorker, ...]]:
+    """Return the state of `program` with the process that consumes as its own, its run directory, and those that
+    drain."""
+    kept, directory = kept_by(manifest, program, state.pid), manifest.directories.run(program.name)
+    if kept is None or kept.current is None:
+        return state, directory, kept.others if kept else ()
+    worker = kept.current
+    since = time.time() - (time.monotonic() - worker.started)
+    return state._replace(pid=worker.pid, since=since, clock_then=None), worker.directory, kept.others
