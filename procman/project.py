@@ -126,8 +126,8 @@ class Worker:
     )
     overlap: bool = setting(
         False,
-        "Restart the worker by starting its successor first: once that consumes, the earlier process returns what it has "
-        "not started and finishes its running tasks, however long they take. See procman explain overlap.",
+        "Restart the worker by starting its successor first: once that consumes, the earlier process returns what it "
+        "has not started and finishes its running tasks, however long they take. See procman explain overlap.",
     )
     overlap_max: int = setting(
         2,

@@ -52,9 +52,10 @@ def read_launch(path: str) -> Launch:
             restart_seconds=float(found.get("restart_seconds", 10)),
         )
     except OSError as error:
-        raise UnusableLaunchError("cannot read {}: {}".format(path, error.strerror))
+        raise UnusableLaunchError("cannot read {}: {}".format(path, error.strerror)) from None
     except (ValueError, LookupError, TypeError, AttributeError) as error:
-        raise UnusableLaunchError("cannot use {}: {!r}; run `procman install` to restore it".format(path, error))
+        text = "cannot use {}: {!r}; run `procman install` to restore it".format(path, error)
+        raise UnusableLaunchError(text) from None
     if not launch.argv or launch.argv[0] is None or not launch.node_names:
         raise UnusableLaunchError("cannot use {}: it names no command".format(path))
     return launch

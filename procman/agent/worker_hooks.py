@@ -78,8 +78,12 @@ def _stop_on(observed: WorkerState, sig: str) -> None:
         observed.drains_while = lambda: slots.is_to_drain(directory)
         observed.enter(verdict.DRAINING)
     else:
-        # Process managers send SIGTERM, and then SIGKILL. SIGINT is a person's.
-        observed.enter(verdict.DRAINING if sig == "SIGINT" else verdict.STOPPING)
+        observed.enter(_phase_after(sig))
+
+
+def _phase_after(sig: str) -> str:
+    # Process managers send SIGTERM, and then SIGKILL. SIGINT is a person's.
+    return verdict.DRAINING if sig == "SIGINT" else verdict.STOPPING
 
 
 def _note_connection_errors(observed: WorkerState) -> None:

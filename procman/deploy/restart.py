@@ -29,6 +29,9 @@ class How(NamedTuple):
     """Wait until a slot is free for the successor."""
 
 
+USUAL = How()
+
+
 class Restarted(NamedTuple):
     """A program that was restarted."""
 
@@ -45,7 +48,7 @@ def restart(
     names: Sequence[str],
     options: RolloutOptions,
     before: Callable[[Sequence[InstalledProgram]], None] | None = None,
-    how: How = How(),
+    how: How = USUAL,
 ) -> Iterator[Restarted]:
     """Restart the programs that `names` select, `options.at_once` at a time, the next only when those are healthy.
 

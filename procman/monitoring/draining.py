@@ -41,7 +41,7 @@ class Draining(NamedTuple):
     """Some of them."""
 
 
-def draining_of(manifest: Manifest, snapshot: ProgramSnapshot) -> tuple[Draining, ...]:
+def draining_of(snapshot: ProgramSnapshot) -> tuple[Draining, ...]:
     """Return the earlier processes of the program of `snapshot`, the earliest first."""
     return tuple(_draining(snapshot.program, each) for each in snapshot.draining)
 

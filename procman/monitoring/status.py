@@ -128,7 +128,7 @@ def status(installed: Installed, names: Sequence[str]) -> ProjectStatus:
                 holds.get(each.program.name),
                 waiting.get(each.program.name),
                 each.says,
-                draining_of(manifest, each),
+                draining_of(each),
             )
             for each, result in zip(snapshots, results, strict=True)
         ),

@@ -16,6 +16,13 @@ from tests.agent.conftest import Spawn
 from tests.agent.keeping import Kept, kept
 from tests.agent.launching import Installation, wait_until
 
+NOTIFY = """
+import os, socket, time
+with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+    words = [b"READY=1", b"MAINPID=1", b"STATUS=works", b"WATCHDOG=1"]
+    sender.sendto(b"\\n".join(words), "\\0" + os.environ["NOTIFY_SOCKET"][1:])
+time.sleep(600)
+"""
 LIMIT_KIB = 10 * 1024
 
 
@@ -179,13 +186,7 @@ def test_keeper_stops_its_workers_if_its_process_manager_dies(crop: Kept) -> Non
 def test_systemd_gets_the_word_of_the_worker_as_that_of_the_keeper(installation: Installation, spawn: Spawn) -> None:
     crop = kept(installation, spawn)
     address = f"\0procman-test-{os.getpid()}"
-    notify = (
-        "import os, socket; s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM); a = os.environ['NOTIFY_SOCKET']; "
-    )
-    notify += (
-        "s.sendto(b'READY=1\\nMAINPID=1\\nSTATUS=works\\nWATCHDOG=1', '\\0' + a[1:]); import time; time.sleep(600)"
-    )
-    crop.launch["argv"] = [sys.executable, "-I", "-S", "-c", notify, None]
+    crop.launch["argv"] = [sys.executable, "-I", "-S", "-c", NOTIFY, None]
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
         systemd.bind(address)
         systemd.settimeout(60)
