@@ -64,6 +64,7 @@ class Keeper:
         self._lock = -1
         self._start_at: Optional[float] = monotonic()
         self._stop_signal = 0
+        self._is_limited = False
         self._is_asked = False
         self._deadline = 0.0
         self._overlap: Dict[str, Any] = {"number": 0, "outcome": DONE, "reason": "", "since": monotonic()}
@@ -116,9 +117,10 @@ class Keeper:
     def _all(self) -> List[Any]:
         return [each for each in (self._current, self._successor, *self._others) if each is not None]
 
-    def _stop(self, number: int) -> None:
-        """Stop every process. The process manager kills those that are left at the end of its stop timeout."""
-        is_first, self._stop_signal = not self._stop_signal, number
+    def _stop(self, number: int, *, has_limit: bool = True) -> None:
+        """Stop every process. If it has a limit, the process manager kills those that are left at the end of that."""
+        is_first, self._is_limited = not self._is_limited, self._is_limited or has_limit
+        self._stop_signal = number
         self._start_at, self._is_asked = None, False
         self._release()
         if self._successor:
@@ -128,7 +130,10 @@ class Keeper:
         if self._signals.is_from_terminal(number):
             return
         for worker in self._all():
-            if is_first or number != signal.SIGTERM:
+            if not has_limit:
+                if worker.state not in (self._workers.DRAINING, self._workers.STOPPING):
+                    worker.drain()
+            elif is_first or number != signal.SIGTERM:
                 worker.stop(number)
             else:
                 worker.send(number)
@@ -137,8 +142,9 @@ class Keeper:
         # The kernel could send a signal instead, but asking for it needs ctypes, and that needs memory.
         if self._parent and os.getppid() != self._parent:
             self._parent = 0
-            self.report("its process manager has exited: stopping gracefully")
-            self._stop(signal.SIGTERM)
+            self.report("its process manager has exited: its processes finish their tasks")
+            # No SIGKILL follows.
+            self._stop(signal.SIGTERM, has_limit=False)
 
     # Starting --------------------------------------------------------------------------------------------------------
 

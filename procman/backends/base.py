@@ -244,6 +244,9 @@ class Controller(Protocol):
     def restart(self, program: InstalledProgram, progress: Progress) -> None:
         """Stop `program` gracefully and start it again from the current files."""
 
+    def order_restart(self, program: InstalledProgram) -> None:
+        """Order a graceful restart of the running `program`; do not wait for its tasks."""
+
     def order_overlap(self, program: InstalledProgram) -> None:
         """Order an overlap restart from the keeper of the running `program`; do not wait for it.
 

@@ -27,6 +27,8 @@ class How(NamedTuple):
     overlap: bool = False
     wait_for_slot: bool = False
     """Wait until a slot is free for the successor."""
+    no_wait: bool = False
+    """Only order the restarts: each program starts again once its running tasks have finished."""
 
 
 USUAL = How()
@@ -105,6 +107,8 @@ def _restart(
             return _overlap(manifest, program, options, how)
         except NotOverlapping as error:
             options.reporter.announce(f"{error.message}; it is restarted without an overlap")
+    if how.no_wait and not is_new:
+        return _order(manifest, program)
     # A controller waits for one answer at a time, so each thread needs its own.
     controller, unfinished = controller_of(manifest), UnfinishedTasks(manifest, [program])
     if is_new:
@@ -125,6 +129,13 @@ def _overlap(manifest: Manifest, program: InstalledProgram, options: RolloutOpti
     what, reason = ("overlap failed", failure.why) if failure else ("overlapped", "")
     log_events(manifest, [ordered(program.name, what, reason=reason)])
     return Restarted(program, OVERLAPPED, failure)
+
+
+def _order(manifest: Manifest, program: InstalledProgram) -> Restarted:
+    controller = controller_of(manifest)
+    with restart_recorded(manifest, controller, program):
+        controller.order_restart(program)
+    return Restarted(program, "is restarted once its running tasks have finished", None)
 
 
 def _may_stay_stopped(programs: Sequence[InstalledProgram]) -> str:

@@ -112,6 +112,10 @@ class SystemdController:
         self._reload_if_needed(units_of(program))
         stop_and_start(self, program, progress)
 
+    def order_restart(self, program: InstalledProgram) -> None:
+        self._reload_if_needed(units_of(program))
+        self._systemctl.order("restart", "--no-block", unit_of(program))
+
     def order_overlap(self, program: InstalledProgram) -> None:
         self._reload_if_needed(units_of(program))
         # It would wait for the successor; the keeper's own report is more exact.
