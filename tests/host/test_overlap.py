@@ -110,16 +110,16 @@ def laps(stocked: Host) -> Iterator[Laps]:
 def test_reload_starts_the_successor_first_and_hands_over_the_changed_environment_file(laps: Laps) -> None:
     laps.hold("first")
     keeper, before = show(laps.host, UNIT, "MainPID")["MainPID"], laps.worker()
-    laps.host.write(SECRETS, f"TRIAL_BROKER={URL}\nPASSWORD_OF_DATABASE=new\n", mode=0o600)
+    laps.host.write(SECRETS, f"TRIAL_BROKER={URL}\nPASSWORD_OF_DATABASE=another\n", mode=0o600)
     laps.host.run(["systemctl", "reload", UNIT], timeout=120)
     after = laps.worker()
     assert show(laps.host, UNIT, "MainPID", "ActiveState") == {"MainPID": keeper, "ActiveState": "active"}
     assert laps.draining() == [before]
     assert laps.environment_of(before)["PASSWORD_OF_DATABASE"] == "old"
-    assert laps.environment_of(after)["PASSWORD_OF_DATABASE"] == "new"
+    assert laps.environment_of(after)["PASSWORD_OF_DATABASE"] == "another"
     assert laps.host.run(["stat", "-c", "%a %U", SECRETS]).stdout.split() == ["600", "root"]
     assert laps.host.run(["stat", "-c", "%a %U", COPY]).stdout.split() == ["400", "www-data"]
-    assert "new" not in laps.host.run(["systemctl", "show", UNIT]).stdout
+    assert "another" not in laps.host.run(["systemctl", "show", UNIT]).stdout
 
 
 def test_task_outlives_the_stop_timeout_and_a_second_overlap(laps: Laps) -> None:
