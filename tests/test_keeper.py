@@ -1,4 +1,4 @@
-"""What is rendered for a worker that overlaps, read back by the keeper and by systemd."""
+"""The files of a worker that overlaps, read back by the keeper and by systemd."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def test_changed_launch_file_alone_overlaps(overlaps: tuple[bool, ...], section:
         (Action.REMOVE, Action.OVERLAP, Action.REPLACE),
     ],
 )
-def test_overlap_is_merged_with_what_is_pending(pending: Action, changed: Action | None, merged: Action) -> None:
+def test_overlap_is_merged_with_a_pending_action(pending: Action, changed: Action | None, merged: Action) -> None:
     assert merged_actions({"crop": pending}, {"crop": changed} if changed else {}, ["crop"]) == {"crop": merged}
 
 
@@ -139,7 +139,7 @@ def _change(number: int, overlaps: bool, *, section: bool) -> Change:
 
 
 def _manifest(changes: Sequence[Change]) -> Any:
-    """Return what is needed of the manifest before `changes`."""
+    """Return the parts that matter of the manifest before `changes`."""
     old = digest(b"old")
     files = [SimpleNamespace(path=each.path, digest=old, programs=("crop",), restarts=True) for each in changes]
     return SimpleNamespace(files=files, programs=[SimpleNamespace(name="crop")])

@@ -90,7 +90,7 @@ with Connection(sys.argv[1]) as connection:
 
 
 class Sender:
-    """Sends short tasks to each broker until it is told to end, and returns their ids."""
+    """Sends short tasks to each broker at intervals, and returns their ids."""
 
     def __init__(self, place: Ground, total: int) -> None:
         self._place, self._total, self.ids = place, total, []  # type: ignore[var-annotated]
