@@ -23,6 +23,7 @@ BESIDE_LAUNCHER = (
     "keeper.py",
     "keeper_launch.py",
     "keeper_notify.py",
+    "keeper_processes.py",
     "keeper_request.py",
     "keeper_signals.py",
     "keeper_worker.py",

@@ -18,6 +18,7 @@ class Relay:
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._systemd = Systemd(environment)
+        self._watchdog = environment.get("WATCHDOG_USEC") or ""
         self._socket = _listen() if self._systemd.listens else None
         self.address = _address(self._socket) if self._socket is not None else ""
         """The NOTIFY_SOCKET of the keeper's processes; empty: none."""
@@ -49,6 +50,11 @@ class Relay:
             words.append("{}={}{}".format(name, value, _also(draining) if name == "STATUS" else ""))
         if words:
             self._systemd.tell(*words)
+
+    def follow(self, watchdog: str) -> None:
+        """Use the WATCHDOG_USEC of the worker that counts from now on; empty: that of the unit."""
+        if self._watchdog:
+            self._systemd.tell("WATCHDOG_USEC=" + (watchdog or self._watchdog), "WATCHDOG=1")
 
     def feed(self, status: str = "") -> None:
         """Keep the watchdog quiet while no worker does; that is when one starts beside others that drain."""

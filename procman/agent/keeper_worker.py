@@ -25,6 +25,8 @@ class Worker:
         self.started = self.since = monotonic()
         self.is_ready = False
         """Whether it has reported READY=1 to systemd's socket."""
+        self.watchdog = ""
+        """The WATCHDOG_USEC that it has reported; empty: none."""
         self.kill_at: Optional[float] = None
         """When it is killed, because the process manager does not watch its stop."""
         _remove(self._mark())
@@ -35,23 +37,34 @@ class Worker:
         if self.state != state:
             self.state, self.since = state, monotonic()
 
+    def note_report(self, assignments: List[str]) -> None:
+        """Note what it has reported to systemd's socket."""
+        for each in assignments:
+            name, _, value = each.partition("=")
+            self.is_ready = self.is_ready or each == "READY=1"
+            self.watchdog = value if name == "WATCHDOG_USEC" else self.watchdog
+
     def is_healthy(self, stale_seconds: float) -> bool:
         """Return whether its latest heartbeat shows that it consumes."""
         heartbeat = self._heartbeat()
-        return (
-            heartbeat.get("pid") == self.pid
-            and monotonic() - float(heartbeat.get("written") or 0) <= stale_seconds
-            and heartbeat.get("phase") == CONSUMING
-            and heartbeat.get("ready") is not False
-            and (heartbeat.get("verdict") or {}).get("level") != "CRITICAL"
-        )
+        try:
+            return (
+                heartbeat.get("pid") == self.pid
+                and monotonic() - float(heartbeat["written"]) <= stale_seconds
+                and heartbeat["phase"] == CONSUMING
+                and heartbeat["ready"] is not False
+                and heartbeat["verdict"].get("level") != "CRITICAL"
+            )
+        except (LookupError, ValueError, TypeError, AttributeError):
+            return False
 
     def condition(self) -> str:
         """Return what its latest heartbeat shows, for messages; empty if there is none."""
         heartbeat = self._heartbeat()
         if heartbeat.get("pid") != self.pid:
             return ""
-        return str((heartbeat.get("verdict") or {}).get("reason") or "")[:200]
+        verdict = heartbeat.get("verdict")
+        return str(verdict.get("reason") or "")[:200] if isinstance(verdict, dict) else ""
 
     def _heartbeat(self) -> Dict[str, Any]:
         try:

@@ -4,7 +4,6 @@ Each slot has a run directory of its own, with the lock that the launcher holds 
 tasks. The first is the program's own; the others are beside it, like those of programs called `crop-b` and `crop-c`.
 """
 
-import errno
 import fcntl
 import os
 from typing import List
@@ -50,20 +49,20 @@ def _has_lost_its_keeper() -> bool:
 
 
 def is_free(directory: str) -> bool:
-    """Return whether no process holds the lock in the run directory `directory`.
+    """Return whether no process holds the lock in the run directory `directory`, and this one could take it.
 
     The caller must not hold it: it would lose it here.
     """
     try:
         descriptor = os.open(os.path.join(directory, LOCK), os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
     except FileNotFoundError:
-        return True
+        return os.path.isdir(directory)
+    except OSError:
+        return False
     try:
         fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        if error.errno in (errno.EAGAIN, errno.EACCES):
-            return False
-        raise
+    except OSError:
+        return False
     finally:
         os.close(descriptor)
     return True
