@@ -20,7 +20,8 @@ ANSWER_SECONDS = 15.0
 """How long it may take until a keeper has received an order."""
 PAUSE_SECONDS = 0.1
 SLOT_PAUSE_SECONDS = 1.0
-
+FAILED_SECONDS = 60.0
+"""How long a rollback waits for a slot: the successor that failed is still being stopped."""
 
 OVERLAPPED = "restarted by an overlap"
 
@@ -40,23 +41,50 @@ def require_overlap(manifest: Manifest, names: Sequence[str]) -> None:
         raise ProcmanError("no program overlaps", hint=hint)
 
 
-def overlap(
+def wait_for_slots(
     controller: Controller,
     manifest: Manifest,
-    program: InstalledProgram,
+    programs: Sequence[InstalledProgram],
     progress: Progress,
-    *,
-    wait_for_slot: bool = False,
+    seconds: float = float("inf"),
+) -> None:
+    """Wait until each of `programs` has a slot for a successor, or until `seconds` have passed.
+
+    Call it without the lock if that may take hours.
+    """
+    deadline = time.monotonic() + seconds
+    for program in programs:
+        while time.monotonic() < deadline and (kept := _kept(controller, manifest, program)) and len(kept.others) >= program.overlap_max:
+            progress(f"{program.name}: waiting for one of {_listed(kept)} to finish its tasks")
+            time.sleep(SLOT_PAUSE_SECONDS)
+
+
+def without_slot(manifest: Manifest, controller: Controller, programs: Sequence[InstalledProgram]) -> list[str]:
+    """Return a problem for each of `programs` that cannot overlap before one of its earlier processes has ended."""
+    problems = []
+    for program in programs:
+        kept = _kept(controller, manifest, program)
+        if kept and len(kept.others) >= program.overlap_max:
+            problems.append(
+                f"{program.name}: its change needs an overlap restart, and {_listed(kept)} still finish their tasks: "
+                f"wait for one to end, or stop them: procman stop --draining {program.name}"
+            )
+    return problems
+
+
+def _kept(controller: Controller, manifest: Manifest, program: InstalledProgram) -> Kept | None:
+    [state] = controller.states([program])
+    return kept_by(manifest, program, state.pid)
+
+
+def overlap(
+    controller: Controller, manifest: Manifest, program: InstalledProgram, progress: Progress
 ) -> Failure | None:
     """Start the successor of `program` and wait until it consumes; return why the overlap failed, or None.
 
-    With `wait_for_slot`, first wait until enough earlier processes have ended. Raises NotOverlapping.
+    Raises NotOverlapping.
     """
     kept = _require_keeper(controller, manifest, program)
-    while wait_for_slot and len(kept.others) >= program.overlap_max:
-        progress(f"{program.name}: waiting for one of {_listed(kept)} to finish its tasks")
-        time.sleep(SLOT_PAUSE_SECONDS)
-        kept = _require_keeper(controller, manifest, program)
     controller.order_overlap(program)
     found = _answer(controller, manifest, program, kept.number, progress)
     if found and found.outcome == DONE:

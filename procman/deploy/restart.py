@@ -11,7 +11,7 @@ from procman.background import batches, side_by_side
 from procman.deploy.bring_up import TOGETHER, bring_up
 from procman.deploy.failure import Failure, unhealthy
 from procman.deploy.order_records import forget, log_events, ordered, restart_recorded
-from procman.deploy.overlap import OVERLAPPED, NotOverlapping, overlap, require_overlap
+from procman.deploy.overlap import OVERLAPPED, NotOverlapping, overlap, require_overlap, wait_for_slots
 from procman.deploy.rollout import RolloutOptions
 from procman.deploy.unfinished import UnfinishedTask, UnfinishedTasks
 from procman.install.state.lock import hold_lock
@@ -63,6 +63,9 @@ def restart(
     manifest = installed.manifest
     if how.overlap:
         require_overlap(manifest, names)
+    if how.wait_for_slot:
+        able = [each for each in resolve(manifest.project, manifest.programs, names) if each.overlap_max]
+        wait_for_slots(controller_of(manifest), manifest, able, options.reporter.progress)
     with hold_lock(manifest.directories.shared_state, options.lock_seconds, options.reporter.progress):
         programs = _desired(manifest, names, options)
         if before:
@@ -104,7 +107,7 @@ def _restart(
 ) -> Restarted:
     if how.overlap and program.overlap_max and not is_new:
         try:
-            return _overlap(manifest, program, options, how)
+            return _overlap(manifest, program, options)
         except NotOverlapping as error:
             options.reporter.announce(f"{error.message}; it is restarted without an overlap")
     if how.no_wait and not is_new:
@@ -123,9 +126,8 @@ def _restart(
     return Restarted(program, done, failures[0] if failures else None, unfinished.of(program))
 
 
-def _overlap(manifest: Manifest, program: InstalledProgram, options: RolloutOptions, how: How) -> Restarted:
-    controller, progress = controller_of(manifest), options.reporter.progress
-    failure = overlap(controller, manifest, program, progress, wait_for_slot=how.wait_for_slot)
+def _overlap(manifest: Manifest, program: InstalledProgram, options: RolloutOptions) -> Restarted:
+    failure = overlap(controller_of(manifest), manifest, program, options.reporter.progress)
     what, reason = ("overlap failed", failure.why) if failure else ("overlapped", "")
     log_events(manifest, [ordered(program.name, what, reason=reason)])
     return Restarted(program, OVERLAPPED, failure)

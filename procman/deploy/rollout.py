@@ -16,7 +16,7 @@ from procman.deploy.adopt import Adopting
 from procman.deploy.bring_up import TOGETHER, bring_up
 from procman.deploy.failure import Failure, last_lines, unhealthy, without_secrets
 from procman.deploy.order_records import forget, log_events, ordered, remember, running_tasks
-from procman.deploy.overlap import OVERLAPPED, NotOverlapping, overlap
+from procman.deploy.overlap import FAILED_SECONDS, OVERLAPPED, NotOverlapping, overlap, wait_for_slots
 from procman.deploy.prepare import Prepared
 from procman.deploy.stopping import end_together, with_known_desired_states
 from procman.errors import ProcmanError
@@ -30,6 +30,8 @@ from procman.install.state.generations import Generation
 from procman.install.state.manifest import Manifest
 from procman.install.state.orders import note_order
 from procman.model import Action, Activation, InstalledProgram
+
+INSTALLED = "installed"
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ class RolloutOptions:
     """How long to wait for another procman command that holds the lock."""
     made: Authorship = UNKNOWN
     """Who rolls out, and why; recorded with the generation."""
-    verb: str = "installed"
+    verb: str = INSTALLED
     """The name of its events: installed, rolled back or uninstalled."""
 
 
@@ -265,8 +267,11 @@ class _Rollout:
         progress = self._options.reporter.progress
         if activation.action is not Action.OVERLAP or activation.desired is False:
             return controller.activate(activation, progress)
+        program = activation.program
+        if self._options.verb != INSTALLED:
+            wait_for_slots(controller, self._manifest, [program], progress, FAILED_SECONDS)
         try:
-            failure = overlap(controller, self._manifest, activation.program, progress)
+            failure = overlap(controller, self._manifest, program, progress)
         except NotOverlapping:
             return controller.activate(replace(activation, action=Action.RESTART), progress)
         if failure:

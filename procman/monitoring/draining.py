@@ -1,4 +1,7 @@
-"""Describe the earlier processes of workers that overlap: since when each drains, and which tasks it is running."""
+"""Describe the earlier processes of workers that overlap: since when each drains, and which tasks it is running.
+
+Modules that only such workers need are imported on use, because `status` must not wait for them.
+"""
 
 from __future__ import annotations
 
@@ -6,17 +9,13 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from procman.agent.heartbeat_format import FILE, MAX_BYTES, read
 from procman.agent.verdict import format_duration
-from procman.install.safe_fs.untrusted_file import UntrustedFile, read_untrusted
 from procman.install.state.manifest import Manifest
 from procman.model import InstalledProgram
-from procman.monitoring.checks.inputs import KeptWorker, ProgramSnapshot
-from procman.monitoring.kept import kept_by
-from procman.monitoring.program_view import owners
 
 if TYPE_CHECKING:
     from procman.backends.base import Controller
+    from procman.monitoring.checks.inputs import KeptWorker, ProgramSnapshot
 
 
 class DrainingTask(NamedTuple):
@@ -62,7 +61,11 @@ def draining_by_program(
 ) -> Iterator[tuple[InstalledProgram, Draining]]:
     """Yield the earlier processes of those of `programs` that overlap."""
     overlapping = [program for program in programs if program.overlap_max]
-    states = controller.states(overlapping) if overlapping else []
+    if not overlapping:
+        return
+    from procman.monitoring.kept import kept_by
+
+    states = controller.states(overlapping)
     for program, state in zip(overlapping, states, strict=True):
         kept = kept_by(manifest, program, state.pid)
         for worker in kept.others if kept else ():
@@ -70,6 +73,10 @@ def draining_by_program(
 
 
 def _draining(program: InstalledProgram, worker: KeptWorker) -> Draining:
+    from procman.agent.heartbeat_format import FILE, MAX_BYTES, read
+    from procman.install.safe_fs.untrusted_file import UntrustedFile, read_untrusted
+    from procman.monitoring.program_view import owners
+
     try:
         content = read_untrusted(worker.directory / FILE, owners(program.user), MAX_BYTES + 1)
         heartbeat = read(content.decode("utf-8")) if content else {}

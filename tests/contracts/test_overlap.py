@@ -31,6 +31,8 @@ SHORT_TASKS = int(os.environ.get("OVERLAP_TASKS", "300"))
 MINUTES = float(os.environ.get("OVERLAP_MINUTES", "0"))
 """How long the long tasks take (make soak); 0: until the deploys are over."""
 SAMPLE_SECONDS = 0.1
+STOP_SECONDS = 8
+"""Less than the long tasks take."""
 
 
 @pytest.fixture(scope="module")
@@ -44,16 +46,17 @@ def place() -> Iterator[Ground]:
         pytest.skip(f"RabbitMQ cannot run here: {error}")
 
 
-def configure(place: Ground, brokers: tuple[str, ...] = BROKERS, *, more: str = "", most: int = 3) -> None:
+def configure(place: Ground, brokers: tuple[str, ...] = BROKERS, *, more: str = "", most: int = 3, **variables: str) -> None:
     place.configure(
         f"""
 [worker.{broker}]
 overlap = true
 overlap_max = {most}
 concurrency = 2
+stop_timeout_seconds = {STOP_SECONDS}
 queues = ["{broker}"]
 {more}
-{place.environment(broker, broker, TRIAL_MORE=str(most))}
+{place.environment(broker, broker, TRIAL_MORE=str(most), **variables)}
 """
         for broker in brokers
     )
@@ -216,6 +219,20 @@ def test_broken_code_stops_the_successor_and_the_worker_stays(place: Ground) -> 
 
 
 @pytest.mark.usefixtures("deployed")
+def test_failed_overlap_of_an_install_is_rolled_back_and_the_worker_stays(place: Ground) -> None:
+    configure(place, most=1)
+    place.product.procman("install")
+    eventually(lambda: not draining(place, "redis"), "no process drains")
+    configure(place, most=1, TRIAL_VISIBILITY="broken on purpose")
+    done = place.product.procman("install", "--wait", "60", check=False)
+    assert done.returncode == 1
+    assert "broken on purpose" in done.stdout + done.stderr
+    configure(place, most=1)
+    assert json.loads(place.product.procman("diff", "--json").stdout)["changed"] is False
+    assert place.product.status()[name_of("redis")]["health"]["level"] == "OK"
+
+
+@pytest.mark.usefixtures("deployed")
 def test_signal_of_supervisorctl_overlaps_and_stop_draining_stops_only_what_drains(place: Ground) -> None:
     (place.store.data / "told").unlink(missing_ok=True)
     place.send([Message("signalled", "trials.hold_until_told", "redis", "redis")])
@@ -227,8 +244,15 @@ def test_signal_of_supervisorctl_overlaps_and_stop_draining_stops_only_what_drai
     assert done.returncode == 1
     assert "was not restarted: 1 earlier process is draining (slot " in done.stdout + done.stderr
     assert place.product.status()[name_of("redis")]["pid"] == worker
-    place.store.tell()
-    assert "trials-redis: stopped 1 draining" in place.product.procman("stop", "--draining", "redis").stdout
+    configure(place, most=1, TRIAL_MORE_STILL="1")
+    refused = place.product.procman("install", check=False)
+    assert refused.returncode == 1
+    assert "its change needs an overlap restart, and process" in refused.stderr
+    assert "nothing was changed" in refused.stderr.lower()
+    configure(place, most=1)
+    printed = place.product.procman("stop", "--draining", "redis").stdout
+    assert "trials-redis: stopped 1 draining" in printed
+    assert "signalled" in printed
     assert draining(place, "redis") == []
     assert place.product.status()[name_of("redis")]["pid"] == worker
 
