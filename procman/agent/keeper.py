@@ -19,7 +19,7 @@ import signal
 import sys
 import types
 from time import monotonic
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, Optional
 
 PACKAGE = "procman_agent"
 
@@ -178,7 +178,7 @@ class Keeper:
         if problem:
             self._end_overlap(FAILED, problem)
         elif slot is None or (processes.current and len(draining) >= processes.launch.overlap_max):
-            self._end_overlap(REFUSED, _draining(draining))
+            self._end_overlap(REFUSED, processes.listed(draining))
         else:
             self._start_successor(slot)
 
@@ -284,12 +284,6 @@ class Keeper:
         if self._reported != message:
             self.report(message)
         self._reported = message
-
-
-def _draining(slots: List[str]) -> str:
-    number, plural = len(slots), len(slots) != 1
-    what = "earlier processes are" if plural else "earlier process is"
-    return "{} {} draining (slot{} {})".format(number, what, "s" if plural else "", ", ".join(slots))
 
 
 def main() -> int:

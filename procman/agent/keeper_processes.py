@@ -56,6 +56,13 @@ class Processes:
         own = {worker.slot for worker in self.every() if worker not in self.others}
         return [slot for slot in self.launch.node_names if slot not in own and not self._is_free(slot)]
 
+    @staticmethod
+    def listed(draining: List[str]) -> str:
+        """Return in words that so many slots are taken."""
+        plural = len(draining) != 1
+        what = "earlier processes are" if plural else "earlier process is"
+        return "{} {} draining (slot{} {})".format(len(draining), what, "s" if plural else "", ", ".join(draining))
+
     def _is_free(self, slot: str) -> bool:
         return slots.is_free(self._directory_of(slot))
 

@@ -286,3 +286,18 @@ def test_killed_supervisord_leaves_the_drainers_and_the_next_one_starts_beside_t
 
     eventually(has_ended, "the task has ended")
     assert len([run for run in place.store.runs() if run.task_id == "orphaned"]) == 1
+
+
+@pytest.mark.usefixtures("deployed")
+def test_rollback_and_uninstall_in_the_middle_of_an_overlap(place: Ground) -> None:
+    for number in "12":
+        configure(place, ("redis",), TRIAL_STILL_MORE=number)
+        place.product.procman("install")
+    (place.store.data / "told").unlink(missing_ok=True)
+    place.send([Message("interrupted", "trials.hold_until_told", "redis", "redis")])
+    eventually(lambda: any(run.task_id == "interrupted" for run in place.store.runs()), "the task is running")
+    place.product.procman("restart", "--overlap", "--no-check")
+    assert "restarted by an overlap" in place.product.procman("rollback").stdout
+    assert [each["tasks"][0]["id"] for each in draining(place, "redis") if each["tasks"]] == ["interrupted"]
+    place.product.procman("uninstall")
+    assert place.product.processes() == []
