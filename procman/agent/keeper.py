@@ -10,7 +10,6 @@ that ended, so that the process manager sees what it would see of a worker alone
 One thread, the standard library, and few modules of it: a keeper runs as long as its worker does.
 """
 
-import fcntl
 import importlib
 import json
 import os
@@ -165,7 +164,12 @@ class Keeper:
             self._judge_successor(self._processes.successor)
         elif self._is_asked:
             self._is_asked = False
-            self._overlap = {"number": self._overlap["number"] + 1, "outcome": BEGUN, "reason": "", "since": monotonic()}
+            self._overlap = {
+                "number": self._overlap["number"] + 1,
+                "outcome": BEGUN,
+                "reason": "",
+                "since": monotonic(),
+            }
             self._begin_overlap()
         current = self._processes.current
         if current and current.state == self._states.STARTING and current.is_healthy(STALE_SECONDS):

@@ -54,7 +54,11 @@ def wait_for_slots(
     """
     deadline = time.monotonic() + seconds
     for program in programs:
-        while time.monotonic() < deadline and (kept := _kept(controller, manifest, program)) and len(kept.others) >= program.overlap_max:
+        while (
+            time.monotonic() < deadline
+            and (kept := _kept(controller, manifest, program))
+            and len(kept.others) >= program.overlap_max
+        ):
             progress(f"{program.name}: waiting for one of {_listed(kept)} to finish its tasks")
             time.sleep(SLOT_PAUSE_SECONDS)
 

@@ -121,7 +121,9 @@ def records(manifest: Manifest) -> dict[str, Path]:
     for program in (each for each in manifest.programs if each.kind is Kind.WORKER):
         directories = manifest.directories.runs(program.name, program.overlap_max)
         # Of several slots, that of the process that was started last.
-        latest = max(((_written(each / BROKER_FILE), each / BROKER_FILE) for each in directories), key=lambda each: each[0])
+        latest = max(
+            ((_written(each / BROKER_FILE), each / BROKER_FILE) for each in directories), key=lambda each: each[0]
+        )
         if latest[0]:
             found[program.name] = latest[1]
     return found

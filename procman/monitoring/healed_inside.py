@@ -34,9 +34,7 @@ def healed_inside(
     return tuple(times), tuple(problems)
 
 
-def _healed_in(
-    path: Path, program: InstalledProgram, moment: Moment
-) -> tuple[tuple[float, ...], tuple[Result, ...]]:
+def _healed_in(path: Path, program: InstalledProgram, moment: Moment) -> tuple[tuple[float, ...], tuple[Result, ...]]:
     try:
         content = read_untrusted(path, owners(program.user), MAX_BYTES + 1)
         return ((), ()) if content is None else (_times(parse(content.decode("utf-8"), most=MAX_BYTES), moment), ())
