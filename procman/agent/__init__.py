@@ -16,6 +16,7 @@ BESIDE_LAUNCHER = (
     "graceful_stop.py",
     "handback.py",
     "handback_broker.py",
+    "handback_events.py",
     "handback_pool.py",
     "handback_script.py",
     "heartbeat.py",

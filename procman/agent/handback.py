@@ -8,32 +8,22 @@ import _thread
 import os
 import sys
 from time import monotonic, sleep
-from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence
+from typing import Any, Callable, Dict, List, Optional, Sequence
 
-from . import handback_broker, handback_pool, own_events, verdict
+from . import broker_record, handback_broker, handback_events, handback_pool, own_events, verdict
 from .handback_broker import REDIS
+from .handback_events import Running
 from .reserved_messages import give_back
 from .settings import HealthSettings, handback_delay
 from .task_recorder import TaskRecorder, members
-from .worker_state import WorkerState, described, printable
+from .worker_state import WorkerState, described
 
-HANDED_BACK, CUT = "handed-back", "cut"
-"""Events: tasks whose messages were returned while they ran, and tasks that the end of the worker may cut."""
-MOST_TASKS = 20
-"""As many tasks of an event are read."""
 PATIENCE = 1.0
 """How long after the handback is due the main thread may begin it, at most a quarter of the time that is left then."""
 SETTLE_SECONDS = 0.05
 """How long another thread has to acknowledge a task that it has just taken from Celery's list of running ones."""
 LEAST_SECONDS = 1.0
 WAIT_SECONDS = 15.0
-
-
-class Running(NamedTuple):
-    """The running tasks, as Celery's requests."""
-
-    late: List[Any]
-    early: List[Any]
 
 
 class Handback:
@@ -113,6 +103,15 @@ class Handback:
 
     # How -------------------------------------------------------------------------------------------------------------
 
+    def _require_record(self) -> None:
+        """Raise LookupError if the script could not connect to Redis: nothing may be ended for messages that stay.
+
+        A connection whose options are objects, such as a TLS context, has no record.
+        """
+        path = os.path.join(self._settings.run_directory, broker_record.BROKER_FILE)
+        if handback_broker.is_redis(self._worker) and broker_record.read_record(path) is None:
+            raise LookupError(broker_record.BROKER_FILE)
+
     def _in_turn(self) -> None:
         pool = self._worker.pool
         if self._observed.pool != "prefork":
@@ -152,6 +151,7 @@ class Handback:
         buffer = getattr(billiard, "outbound_buffer", None)
         if buffer is None:
             return  # one pipe for all: it is unknown what a process will take from it
+        self._require_record()
         _clear_waiting(self._worker, billiard, buffer)
         ended = handback_pool.kill(billiard, handback_pool.runs_to_end(billiard))
         cut = [run.request for run in ended if run.request.acknowledged]
@@ -195,6 +195,7 @@ class Handback:
 
     def _end_process(self, running: Running) -> None:
         """End this process, and with it all running tasks, so that the messages can be returned."""
+        self._require_record()
         channel = self._worker.consumer.task_consumer.channel
         kind = handback_broker.kind_of(channel)
         sleep(SETTLE_SECONDS)
@@ -207,7 +208,7 @@ class Handback:
             # It has exited once all its threads have ended, and only then its sockets are closed.
             os._exit(0)
         if kind == REDIS:
-            events = list(self._events(running, is_last=True))
+            events = list(handback_events.events(running, is_last=True))
             handback_broker.note(pending)
             handback_broker.become_script(self._order(channel, pending, events))
 
@@ -226,35 +227,9 @@ class Handback:
     # Events ----------------------------------------------------------------------------------------------------------
 
     def _record(self, running: Running, returned: int = 0, *, is_last: bool = False) -> None:
-        for event in self._events(running, returned, is_last=is_last):
+        for event in handback_events.events(running, returned, is_last=is_last):
             self._report(event["reason"])
             own_events.record(self._settings, self._report, **event)
-
-    def _events(self, running: Running, returned: int = 0, *, is_last: bool) -> Iterator[Dict[str, Any]]:
-        """Yield the arguments of each event; one names as many tasks as are read."""
-        if running.late:
-            number = counted(len(running.late), "task")
-            yield from about(HANDED_BACK, f"ended {number} that could not finish in time, to run again", running.late)
-        if returned:
-            number = counted(returned, "message")
-            yield from about(HANDED_BACK, f"returned {number} of tasks that had not started", [])
-        if running.early:
-            fate = "ended with those" if is_last else "killed unless finished within the stop timeout"
-            number = counted(len(running.early), "task")
-            yield from about(CUT, f"{number} acknowledged at the start, {fate}", running.early)
-
-
-def about(what: str, reason: str, requests: List[Any]) -> Iterator[Dict[str, Any]]:
-    """Yield the arguments of events about the tasks of `requests`, each with as many as are read."""
-    for begin in range(0, max(1, len(requests)), MOST_TASKS):
-        part = requests[begin : begin + MOST_TASKS]
-        ids = [printable(request.id) for request in part]
-        yield {"what": what, "reason": reason, "tasks": [printable(each.name) for each in part], "task_ids": ids}
-
-
-def counted(number: int, noun: str) -> str:
-    """Return a number with its noun."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 # Celery's requests ---------------------------------------------------------------------------------------------------

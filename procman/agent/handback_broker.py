@@ -44,8 +44,17 @@ def is_known(worker: Any) -> bool:
 
     Elsewhere kombu returns a copy: Amazon SQS would deliver the original as well.
     """
+    return _driver_of(worker) in ("amqp", "redis")
+
+
+def is_redis(worker: Any) -> bool:
+    """Return whether the broker of `worker` is Redis, connected or not."""
+    return bool(_driver_of(worker) == "redis")
+
+
+def _driver_of(worker: Any) -> Any:
     transport = getattr(getattr(worker, "_conninfo", None), "transport", None)
-    return getattr(transport, "driver_type", None) in ("amqp", "redis")
+    return getattr(transport, "driver_type", None)
 
 
 def disconnect(connection: Any) -> None:

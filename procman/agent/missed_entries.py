@@ -37,6 +37,10 @@ class Entry(NamedTuple):
     """Of django-celery-beat; None: the scheduler is another one."""
     is_left_out: bool = False
     """Whether the scheduler has not loaded it."""
+    may_run: bool = True
+    """Whether its model let it run before the first tick, which disables what has expired."""
+    expires: Optional[float] = None
+    """When its model ends it, in seconds since the epoch."""
 
     @property
     def last_run(self) -> float:
@@ -80,7 +84,7 @@ def follow(scheduler: Any, observed: WorkerState, report: Callable[[str], None])
     at, earlier = time(), observed.earlier_beat
     if earlier.ticked is not None and earlier.ticked >= at:
         return  # the clock was set back
-    entries = _entries(scheduler)
+    entries = _entries(scheduler, at)
 
     def look() -> None:
         try:
@@ -102,7 +106,7 @@ def _look(
     report: Callable[[str], None],
 ) -> None:
     started = at - (monotonic() - observed.started)
-    found = missed_entries(scheduler, entries + _left_out(scheduler, entries), earlier, at, started)
+    found = missed_entries(scheduler, entries + _left_out(scheduler, entries, at), earlier, at, started)
     if not found:
         return
     fields = missed_report.fields_of(found, earlier.ticked, at)
@@ -112,22 +116,30 @@ def _look(
     own_events.record(observed.settings, report, "missed", reason=reason, code="PM404", level=level)
 
 
-def _entries(scheduler: Any) -> List[Entry]:
+def _entries(scheduler: Any, at: float) -> List[Entry]:
     return [
-        _entry(scheduler, entry, getattr(entry, "model", None))
+        _entry(scheduler, entry, getattr(entry, "model", None), at)
         for entry in list(scheduler.schedule.values())[:MOST_ENTRIES]
         if entry.name != CLEANUP
     ]
 
 
-def _entry(scheduler: Any, entry: Any, model: Any) -> Entry:
+def _entry(scheduler: Any, entry: Any, model: Any, at: float) -> Entry:
     last_run = due_times.aware(entry.last_run_at)
     # As in the is_due() of its entries.
     in_zone = last_run if model is None else last_run.astimezone(scheduler.app.timezone)
-    return Entry(printable(entry.name), entry.schedule, in_zone, model, is_left_out=entry is model)
+    return Entry(
+        printable(entry.name),
+        entry.schedule,
+        in_zone,
+        model,
+        is_left_out=entry is model,
+        may_run=_may_run(model, at),
+        expires=_expiry(model),
+    )
 
 
-def _left_out(scheduler: Any, entries: List[Entry]) -> List[Entry]:
+def _left_out(scheduler: Any, entries: List[Entry], at: float) -> List[Entry]:
     """Return the enabled entries that a scheduler of django-celery-beat 2.8 has not loaded: those of other hours."""
     if not hasattr(scheduler, "enabled_models_qs"):
         return []
@@ -135,7 +147,7 @@ def _left_out(scheduler: Any, entries: List[Entry]) -> List[Entry]:
     try:
         known = {entry.model.name for entry in entries}
         models = [model for model in scheduler.Model.objects.enabled() if model.name not in known and model.last_run_at]
-        return [_entry(scheduler, model, model) for model in models[:MOST_ENTRIES] if model.name != CLEANUP]
+        return [_entry(scheduler, model, model, at) for model in models[:MOST_ENTRIES] if model.name != CLEANUP]
     finally:
         # Django opens a connection for each thread.
         database.connections.close_all()
@@ -167,7 +179,7 @@ def _has_forgotten(entries: List[Entry], earlier: EarlierBeat, started: float) -
 def _judged(
     scheduler: Any, entry: Entry, earlier: EarlierBeat, at: float, *, is_new: bool, forgot: bool
 ) -> Optional[Missed]:
-    if not _may_run(entry.model, at):
+    if not entry.may_run:
         return None
     every, since = due_times.interval_of(entry.schedule), earlier.ticked
     if is_new:
@@ -178,7 +190,7 @@ def _judged(
         times = due_times.between(entry.zoned, since if every is None else due - every, since, at)
         outcome = missed_report.FORGOTTEN
     else:
-        until = min(at, _expiry(entry.model, at))
+        until = at if entry.expires is None else min(at, entry.expires)
         times = due_times.between(entry.zoned, entry.last_run, max(entry.last_run, since or 0.0), until)
         outcome = _outcome(scheduler, entry, expired=until < at)
     if times is None:
@@ -218,6 +230,6 @@ def _may_run(model: Any, at: float) -> bool:
     return bool(getattr(model, "enabled", True)) and has_started and not is_over
 
 
-def _expiry(model: Any, at: float) -> float:
+def _expiry(model: Any) -> Optional[float]:
     expires = getattr(model, "expires", None)
-    return at if expires is None else due_times.aware(expires).timestamp()
+    return None if expires is None else float(due_times.aware(expires).timestamp())

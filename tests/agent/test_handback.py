@@ -17,7 +17,9 @@ from typing import Any
 import pytest
 
 from procman.agent import handback_pool, own_events, verdict
-from procman.agent.handback import Handback, about
+from procman.agent.broker_record import BROKER_FILE
+from procman.agent.handback import Handback
+from procman.agent.handback_events import about
 from procman.agent.settings import HealthSettings
 from procman.agent.task_recorder import TaskRecorder
 from procman.agent.worker_state import WorkerState
@@ -259,6 +261,9 @@ def test_a_stop_timeout_that_an_install_has_raised_since_the_start_counts(tmp_pa
     assert found._order(channel, [], [])["until"] - time.monotonic() == pytest.approx(4, abs=1)
 
 
+RECORD = {"format": 1, "connection": {}, "queues": [], "routed": []}
+
+
 def handback_of(directory: Path, driver: str) -> tuple[Handback, Any, Any]:
     """An overdue handback of a worker without a connection whose only pool process runs `mysite.work`."""
     settings = HealthSettings("celery", "worker", str(directory), stop_timeout_seconds=10, handback_seconds=5)
@@ -285,6 +290,7 @@ def test_ended_tasks_are_recorded_if_their_messages_cannot_be_returned(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, driver: str, tasks: list[list[str]]
 ) -> None:
     found, run, observed = handback_of(tmp_path, driver)
+    (tmp_path / BROKER_FILE).write_text(json.dumps(RECORD))
     monkeypatch.setitem(sys.modules, "celery.worker.state", SimpleNamespace(active_requests=SimpleNamespace(data=[])))
     monkeypatch.setitem(sys.modules, "celery.worker.request", SimpleNamespace())
     monkeypatch.setattr(handback_pool, "runs_to_end", lambda _: [run])
@@ -294,6 +300,22 @@ def test_ended_tasks_are_recorded_if_their_messages_cannot_be_returned(
     events = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
     assert [event["task_ids"] for event in events] == tasks
     assert ("handback" in observed.missing) == bool(tasks)
+
+
+@pytest.mark.parametrize("pool", ["prefork", "threads", "solo"])
+def test_no_task_is_ended_for_messages_that_cannot_be_returned_to_redis(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pool: str
+) -> None:
+    found, run, observed = handback_of(tmp_path, "redis")
+    observed.pool = pool
+    late = SimpleNamespace(data=[lambda: run.request])
+    monkeypatch.setitem(sys.modules, "celery.worker.state", SimpleNamespace(active_requests=late))
+    monkeypatch.setitem(sys.modules, "celery.worker.request", SimpleNamespace())
+    monkeypatch.setattr(handback_pool, "runs_to_end", lambda _: [run])
+    monkeypatch.setattr(handback_pool, "kill", lambda *_: pytest.fail("its process was killed"))
+    found.look()
+    assert observed.missing["handback"] == "LookupError"
+    assert not (tmp_path / own_events.FILE).exists()
 
 
 @pytest.mark.parametrize(("stop", "handback", "patience"), [(600.0, 10.0, 1.0), (2.0, 1.0, 0.25)], ids=str)
