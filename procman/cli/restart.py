@@ -58,9 +58,9 @@ def restart(
     the exit status is 1. A restart uses the installed files; changes of procman.toml need `procman install`.
 
     Running tasks finish first, within the stop timeout of the program; those that did not are listed with what becomes
-    of them. Without NAME, restarts all programs except those
-    that were stopped on purpose; workers come before beat. A program is restarted when the one before it has become
-    healthy. If one does not become healthy, the others are left as they are and the exit status is 1.
+    of them. Without NAME, restarts all programs except those that were stopped on purpose; workers come before beat. A
+    program is restarted when the one before it has become healthy. If one does not become healthy, the others are left
+    as they are and the exit status is 1.
 
     With --overlap, the successor of a worker with overlap = true starts first. Once it consumes, the earlier process
     returns what it has not started and finishes its running tasks, however long they take; nothing waits for them.

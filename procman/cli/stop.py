@@ -21,8 +21,8 @@ def stop(selection: Selection, names: tuple[str, ...], draining: bool) -> None:
 
     Without NAME, stops all programs, beat first. Waits until they have ended. A program that is still running at its
     stop timeout (`stop_timeout_seconds`) is killed; the tasks that it did not finish are listed with what becomes of
-    them, as by `procman lost`. A stopped program stays stopped until you start it or the host
-    boots: install, rollback and healing do not start it.
+    them, as by `procman lost`. A stopped program stays stopped until you start it or the host boots: install, rollback
+    and healing do not start it.
 
     The earlier processes that an overlap restart has left are stopped too, and listed first. With --draining, only
     those are stopped, and the workers keep running.

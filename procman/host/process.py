@@ -35,7 +35,6 @@ NICE = 16
 CAP_SYS_RESOURCE = 24
 """The bit of the capability to raise hard limits (linux/capability.h)."""
 
-
 BLOCKED_SECONDS = 1.0
 """For how long a process that reads a signal from a descriptor is seen to block it."""
 

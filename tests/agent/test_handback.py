@@ -218,7 +218,10 @@ def test_nothing_is_handed_back_with_handback_seconds_0(
     send(trial, spawn)
     wait_until(lambda: len(trial.started()) == SLOTS, lambda: f"tasks:\n{trial.text}")
     trial.worker.launched.process.send_signal(signal.SIGTERM)
-    trial.worker.wait_for(lambda found: found["written"] - found["phase_since"] > TIMEOUT, "it is stopping")
+    trial.worker.wait_for(
+        lambda found: found["phase"] == "stopping" and found["written"] - found["phase_since"] > TIMEOUT,
+        "it has been stopping for long",
+    )
     assert trial.worker.events() == []
 
 

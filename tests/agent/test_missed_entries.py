@@ -67,14 +67,17 @@ class Down:
     def last_ran(self, **hours: float) -> None:
         """Write a schedule file in which each entry ran so many hours ago."""
         last_runs = {name: self.now - each * HOURS for name, each in hours.items()}
-        words = [str(self.site.installation.python), "-c", WRITE, str(self.schedule), json.dumps(last_runs)]
+        self.run(WRITE, str(self.schedule), json.dumps(last_runs))
+
+    def run(self, *words: str) -> None:
+        """Run code in the project."""
         self.broker.mkdir(exist_ok=True)
         subprocess.run(
-            words,
+            [str(self.site.installation.python), "-c", *words],
             cwd=self.site.installation.project,
             env={"BROKER_DIRECTORY": str(self.broker), "PATH": "/usr/bin:/bin"},
             check=True,
-            timeout=60,
+            timeout=120,
         )
 
     def stopped(self, hours: float, *next_due: str) -> None:
@@ -307,14 +310,7 @@ def _with_redis_packages(tmp_path: Path, start: Start, more: str) -> Down:
 
 def test_schedule_in_the_database_of_django_is_reported_as_its_scheduler_sends_it(tmp_path: Path, start: Start) -> None:
     down = _with_redis_packages(tmp_path, start, DJANGO.format(database=str(tmp_path / "db")))
-    down.broker.mkdir()
-    subprocess.run(
-        [str(down.site.installation.python), "-c", FILL],
-        cwd=down.site.installation.project,
-        env={"BROKER_DIRECTORY": str(down.broker), "PATH": "/usr/bin:/bin"},
-        check=True,
-        timeout=120,
-    )
+    down.run(FILL)
     down.stopped(8)
     beat = down.start("-S", "django_celery_beat.schedulers:DatabaseScheduler")
     found = _reported(beat)
@@ -351,14 +347,7 @@ for name in ("hourly", "created"):
 def test_redbeat_sends_what_was_due_without_a_report(tmp_path: Path, start: Start) -> None:
     with running_redis(tmp_path) as redis:
         down = _with_redis_packages(tmp_path, start, REDBEAT.format(url=redis.url()))
-        down.broker.mkdir()
-        subprocess.run(
-            [str(down.site.installation.python), "-c", IN_REDIS],
-            cwd=down.site.installation.project,
-            env={"BROKER_DIRECTORY": str(down.broker), "PATH": "/usr/bin:/bin"},
-            check=True,
-            timeout=60,
-        )
+        down.run(IN_REDIS)
         down.stopped(3)
         beat = down.start("-S", "redbeat.RedBeatScheduler")
         assert _sent(beat) == {"created", "hourly", "pace"}

@@ -58,6 +58,7 @@ concurrency = 1
 queues = ["large"]
 concurrency = 1
 memory_restart_mib = 10
+autostart = false
 
 [worker.slow]
 queues = ["slow"]
@@ -137,6 +138,8 @@ def cared(stocked: Host) -> Iterator[Cared]:
     # Waits while the pool starts.
     send(stocked, "counting.tasks.echo", [LOADED], queue="loading")
     project.procman("install", "--no-check", "--wait", "60", timeout=180)
+    # Its memory may become critical before all others are healthy, and then an install fails.
+    project.procman("start", "cared-large")
     cared = Cared(project)
     send(stocked, "counting.tasks.hold", *([number, 0.2] for number in SINGLE), queue="single")
     project.procman("stop", "cared-stopped")

@@ -171,7 +171,7 @@ def test_unit_that_needs_only_a_reload_restarts_nothing_and_another_command_does
 
 def test_program_whose_restart_lost_its_terminal_should_run(fenced: Project) -> None:
     worker = "fenced-celery"
-    send(fenced.host, "exercise.tasks.record", [77, 15], queue="fenced")
+    send(fenced.host, "exercise.tasks.last", [77], queue="fenced")
     wait_for(lambda: counted(fenced.host, "started")[77] == 1, START_SECONDS)
     # The tests themselves may run under nohup, which ignores SIGHUP for every process that it starts.
     words = f"env --default-signal=HUP procman --config {fenced.configuration} restart --no-check {worker}"
@@ -179,6 +179,8 @@ def test_program_whose_restart_lost_its_terminal_should_run(fenced: Project) -> 
     wait_for(lambda: fenced.state(worker) == "STOPPING", START_SECONDS)
     assert "being restarted by root" in fenced.procman("status", check=False).stdout
     fenced.host.run(f"kill -HUP {pid}")
+    wait_for(lambda: fenced.host.run(f"kill -0 {pid}", check=False).returncode != 0, START_SECONDS)
+    fenced.host.run(f"touch {DATA}/freed-77", "www-data")
     wait_for(lambda: fenced.state(worker) == "STOPPED", START_SECONDS)
     status = fenced.procman("status", check=False)
     assert (status.returncode, fenced.status()[worker]["wanted"]) == (3, True)

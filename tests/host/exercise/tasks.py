@@ -35,6 +35,15 @@ def record(number, seconds):
     append("finished", number)
 
 
+@shared_task
+def last(number):
+    """Append `number` to the file `started`, and to `finished` once the data directory has the file `freed-NUMBER`."""
+    append("started", number)
+    while not Path(settings.DATA_DIRECTORY, f"freed-{number}").exists():
+        time.sleep(0.1)
+    append("finished", number)
+
+
 def _try(attempt):
     def tried():
         try:
