@@ -392,6 +392,8 @@ class End(NamedTuple):
     """Whether the process manager reports that the kernel killed it for lack of memory."""
     is_repeated: bool = False
     """Whether it is one more end in a crash loop."""
+    of_keeper: bool = False
+    """Whether the process was the keeper of a worker that overlaps, and the end that of all its processes."""
 
 
 class RunHistory(NamedTuple):

@@ -1,10 +1,8 @@
 """Read how the keeper starts a worker, afresh for each one, from the file that `procman install` keeps up to date."""
 
 import json
-import os
-from typing import Any, Dict, List, NamedTuple, Optional
+from typing import Dict, List, NamedTuple, Optional
 
-from .process_end import EXIT_STATUS, killed_by
 from .slots import KEEPER_PID
 
 FORMAT = 1
@@ -72,10 +70,3 @@ def environment_of(
     if notify_socket:
         environment["NOTIFY_SOCKET"] = notify_socket
     return environment
-
-
-def described(status: Any) -> str:
-    """Return in words how a process ended, whose status is as of os.waitpid."""
-    if os.WIFSIGNALED(status):
-        return killed_by(os.WTERMSIG(status))
-    return "{}{}".format(EXIT_STATUS, os.WEXITSTATUS(status))

@@ -6,9 +6,11 @@ from time import monotonic
 from typing import Any, Callable, Dict, List, Optional
 
 from . import keeper_launch, slots
-from .keeper_worker import Worker
+from .keeper_worker import CONSUMING, STARTING, Worker
 
 LOCK = "keeper.lock"
+STALE_SECONDS = 30.0
+"""Up to this age, a heartbeat shows what a process is doing."""
 
 
 class Processes:
@@ -23,11 +25,24 @@ class Processes:
         self.successor: Optional[Worker] = None
         self.others: List[Worker] = []
         """Those that drain or stop."""
+        self.start_at: Optional[float] = monotonic()
+        """When the next current one is to be started; None: not at all."""
         self._lock = -1
 
     def every(self) -> List[Worker]:
         """Return all of them."""
         return [each for each in (self.current, self.successor, *self.others) if each is not None]
+
+    def remove(self, worker: Worker) -> None:
+        """Forget a process that has ended."""
+        self.current = None if worker is self.current else self.current
+        self.successor = None if worker is self.successor else self.successor
+        self.others = [each for each in self.others if each is not worker]
+
+    def note_health(self) -> None:
+        """Note when the current one consumes for the first time."""
+        if self.current and self.current.state == STARTING and self.current.is_healthy(STALE_SECONDS):
+            self.current.enter(CONSUMING)
 
     def read_launch(self) -> str:
         """Read the launch file again; return why it cannot be used, and so stays as it was."""

@@ -3,7 +3,7 @@
 import json
 import os
 import signal
-from time import monotonic
+from time import monotonic, time
 from typing import Any, Dict, List, NoReturn, Optional
 
 from . import slots
@@ -23,12 +23,15 @@ class Worker:
         self.slot, self.directory = slot, directory
         self.state = STARTING
         self.started = self.since = monotonic()
+        self.started_wall = time()
         self.is_ready = False
         """Whether it has reported READY=1 to systemd's socket."""
         self.watchdog = ""
         """The WATCHDOG_USEC that it has reported; empty: none."""
         self.kill_at: Optional[float] = None
         """When it is killed, because the process manager does not watch its stop."""
+        self.is_killed = False
+        """Whether it was killed for that."""
         _remove(self._mark())
         self.pid = _start(words, environment)
 
@@ -103,7 +106,7 @@ class Worker:
 
     def kill(self) -> None:
         """Kill it with all processes below it: its pool could run on."""
-        self.kill_at = None
+        self.kill_at, self.is_killed = None, True
         for pid in [*_below(self.pid), self.pid]:
             try:
                 os.kill(pid, signal.SIGKILL)

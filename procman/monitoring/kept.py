@@ -9,16 +9,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from procman.accounts import user_id
-from procman.agent.slots import STATE
-from procman.agent.strict_json import parse
 from procman.host.process import stat_fields
-from procman.install.safe_fs.untrusted_file import UntrustedFile, read_untrusted
 from procman.install.state.manifest import Manifest
-from procman.model import SLOTS, InstalledProgram, ProgramState
+from procman.model import SLOTS, InstalledProgram, ProgramState, RunHistory
 from procman.monitoring.checks.inputs import KeptWorker
+from procman.monitoring.keeper_state import keeper_state
 
-MOST_BYTES = 65536
 DRAINING = ("draining", "stopping")
 BEGUN, DONE, FAILED, REFUSED = "begun", "done", "failed", "refused"
 PARENT = 1
@@ -32,6 +28,8 @@ class Kept(NamedTuple):
     """Of its last overlap."""
     outcome: str
     reason: str
+    since: float
+    """When that ended or began, by the monotonic clock."""
     current: KeptWorker | None
     others: tuple[KeptWorker, ...]
     """Those that drain or stop, the earliest first."""
@@ -39,17 +37,10 @@ class Kept(NamedTuple):
 
 def kept_by(manifest: Manifest, program: InstalledProgram, pid: int | None) -> Kept | None:
     """Return what the keeper of `program`, its main process `pid`, reports; None if that is no keeper."""
-    if not program.overlap_max or pid is None:
-        return None
     try:
-        content = read_untrusted(manifest.directories.run(program.name) / STATE, _owners(program), MOST_BYTES)
-        return _kept(manifest, program, pid, parse((content or b"").decode("utf-8"), most=MOST_BYTES))
-    except (UntrustedFile, ValueError, LookupError, TypeError, AttributeError):
+        return None if pid is None else _kept(manifest, program, pid, keeper_state(manifest, program))
+    except (ValueError, LookupError, TypeError, AttributeError):
         return None
-
-
-def _owners(program: InstalledProgram) -> frozenset[int]:
-    return frozenset({0, user_id(program.user) or 0})
 
 
 def _kept(manifest: Manifest, program: InstalledProgram, pid: int, state: Any) -> Kept | None:
@@ -62,6 +53,7 @@ def _kept(manifest: Manifest, program: InstalledProgram, pid: int, state: Any) -
         number=int(overlap["number"]),
         outcome=_word(overlap["outcome"]),
         reason=_word(overlap["reason"]),
+        since=float(overlap["since"]),
         current=next((each for each in workers if each.pid == state["current"]), None),
         others=tuple(sorted((each for each in workers if each.state in DRAINING), key=lambda each: each.since)),
     )
@@ -89,9 +81,24 @@ def as_kept(
 ) -> tuple[ProgramState, Path, tuple[KeptWorker, ...]]:
     """Return the state of `program` with the process that consumes as its own, its run directory, and those that
     drain."""
-    kept, directory = kept_by(manifest, program, state.pid), manifest.directories.run(program.name)
+    directory = manifest.directories.run(program.name)
+    if not program.overlap_max:
+        return state, directory, ()
+    kept = kept_by(manifest, program, state.pid)
+    state = state._replace(history=_with_ends(manifest, program, state, kept))
     if kept is None or kept.current is None:
         return state, directory, kept.others if kept else ()
     worker = kept.current
     since = time.time() - (time.monotonic() - worker.started)
     return state._replace(pid=worker.pid, since=since, clock_then=None), worker.directory, kept.others
+
+
+def _with_ends(manifest: Manifest, program: InstalledProgram, state: ProgramState, kept: Kept | None) -> RunHistory:
+    """Return the history of `state` with what the running keeper has noted since its start or its last overlap."""
+    from procman.monitoring.kept_ends import combined, noted_ends
+
+    noted = noted_ends(keeper_state(manifest, program))
+    was_ordered = kept is not None and kept.number > 0 and kept.outcome == DONE
+    ordered = time.time() - (time.monotonic() - kept.since) if kept and was_ordered else 0.0
+    own = (each for each in noted if kept and each.keeper == state.pid and each.end.at >= ordered)
+    return combined(state.history, noted, own)

@@ -15,6 +15,7 @@ from procman.lookup import Installed
 from procman.model import End, InstalledProgram, Kind
 from procman.monitoring.checks.inputs import EndReport
 from procman.monitoring.ends import is_of, reports_of
+from procman.monitoring.kept_ends import histories
 from procman.monitoring.lost_in_pools import lost_in_pools
 from procman.monitoring.lost_task import LostTask
 from procman.monitoring.program_view import Moment, now, owners
@@ -93,7 +94,7 @@ def _ends(
     if not programs:
         return {}
     first = min(record.started_wall for program in programs for record in records[program.name])
-    found = controller_of(manifest).histories(programs, first)
+    found = histories(manifest, controller_of(manifest), programs, first)
     return {name: history.ends for name, history in found.items()}
 
 

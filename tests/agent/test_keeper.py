@@ -56,6 +56,29 @@ def test_killed_worker_ends_the_keeper_by_the_same_signal(crop: Kept) -> None:
     assert crop.keeper.end() == -signal.SIGKILL
 
 
+def ends(crop: Kept) -> list[tuple[int, str, bool]]:
+    """Return the pid, cause and finality of each end that the keepers have noted."""
+    return [(each["pid"], each["how"], each["is_last"]) for each in crop.state()["ends"]]
+
+
+def test_ends_that_no_order_caused_are_noted_and_survive_the_keeper(crop: Kept) -> None:
+    first = started(crop).pid_in("a")
+    os.kill(first, signal.SIGKILL)
+    assert crop.keeper.end() == -signal.SIGKILL
+    assert ends(crop) == [(first, "killed by SIGKILL", True)]
+    started(crop).order("crop@%h-works")
+    crop.overlap()
+    drainer, current = crop.pid_in("a"), crop.pid_in("b")
+    os.kill(current, signal.SIGABRT)
+    crop.keeper.wait_for("started", 3)
+    os.kill(drainer, signal.SIGKILL)
+    wait_until(lambda: len(ends(crop)) == 3, lambda: f"{ends(crop)}")
+    noted = [(current, "killed by SIGABRT", False), (drainer, "killed by SIGKILL", False)]
+    assert ends(crop)[1:] == noted
+    assert crop.keeper.end(signal.SIGTERM) == 0
+    assert ends(crop)[1:] == noted
+
+
 def test_earlier_process_drains_once_its_successor_consumes(crop: Kept) -> None:
     works = started(crop).order("crop@%h-works")
     crop.write_launch(environment={"CODE": "new"})
@@ -98,6 +121,7 @@ def test_successor_that_exits_is_reported_and_the_worker_stays(crop: Kept) -> No
     assert outcome == "failed"
     assert "ended (exit status 1) before it was healthy" in reason
     crop.wait_for_slots(a="consuming")
+    assert ends(crop) == []
 
 
 def test_unusable_launch_file_starts_nothing(crop: Kept) -> None:
@@ -153,6 +177,7 @@ def test_stop_of_those_that_drain_leaves_the_worker_and_kills_what_remains(
     crop.send(signal.SIGRTMIN)
     crop.wait_for_slots(b="consuming")
     assert "did not stop within its stop timeout and is killed" in crop.text
+    assert [each["is_forced"] for each in crop.state()["ends"]] == [True]
     wait_until(lambda: not Path(f"/proc/{child}").exists() or _is_zombie(child), lambda: f"the end of {child}")
 
 

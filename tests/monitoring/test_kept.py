@@ -110,7 +110,9 @@ def test_link_in_the_place_of_the_file_is_not_followed(manifest: Manifest, tmp_p
 
 def test_signal_of_healing_reaches_a_child_of_the_keeper(child: int) -> None:
     send(controller(KEEPER), PROGRAM, identity(child), signal.SIGTERM)
-    assert os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT).si_status == signal.SIGTERM
+    ended = os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
+    assert ended is not None
+    assert ended.si_status == signal.SIGTERM
 
 
 def test_no_signal_reaches_a_child_of_another_process(child: int) -> None:
