@@ -3,10 +3,13 @@
 import json
 from typing import Dict, List, NamedTuple, Optional
 
+from .sd_notify import NOTIFY_SOCKET
 from .slots import KEEPER_PID
 
 FORMAT = 1
 MOST_BYTES = 1024**2
+OF_KEEPER = ("NOTIFY_SOCKET", "WATCHDOG_PID")
+"""The variables of systemd that are for the keeper alone."""
 
 
 class UnusableLaunchError(Exception):
@@ -63,10 +66,10 @@ def environment_of(
     launch: Launch, own: Dict[str, str], run_directory: str, parent_pid: int, notify_socket: str
 ) -> Dict[str, str]:
     """Return the environment of a worker in a slot: the keeper's `own`, and above it that of the launch file."""
-    environment = {name: value for name, value in own.items() if name not in ("WATCHDOG_PID", "NOTIFY_SOCKET")}
+    environment = {name: value for name, value in own.items() if name not in OF_KEEPER}
     environment.update(launch.environment)
     environment["PROCMAN_RUN_DIRECTORY"] = run_directory
     environment["PROCMAN_PARENT_PID"] = environment[KEEPER_PID] = str(parent_pid)
     if notify_socket:
-        environment["NOTIFY_SOCKET"] = notify_socket
+        environment[NOTIFY_SOCKET] = notify_socket
     return environment

@@ -362,7 +362,7 @@ def start_heartbeat() -> Any:
 
 
 def _notify_systemd_without_heartbeat() -> None:
-    address = os.environ.get("NOTIFY_SOCKET")
+    address = os.environ.get("PROCMAN_NOTIFY_SOCKET") or os.environ.get("NOTIFY_SOCKET")
     if not address:
         return
     try:

@@ -19,8 +19,8 @@ from tests.agent.launching import Installation, wait_until
 NOTIFY = """
 import os, socket, time
 with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
-    words = [b"READY=1", b"MAINPID=1", b"STATUS=works", b"WATCHDOG=1"]
-    sender.sendto(b"\\n".join(words), "\\0" + os.environ["NOTIFY_SOCKET"][1:])
+    words = [b"READY=1", b"MAINPID=1", b"STATUS=" + os.environ.get("NOTIFY_SOCKET", "works").encode(), b"WATCHDOG=1"]
+    sender.sendto(b"\\n".join(words), "\\0" + os.environ["PROCMAN_NOTIFY_SOCKET"][1:])
 time.sleep(600)
 """
 LIMIT_KIB = 10 * 1024
@@ -210,6 +210,7 @@ def test_keeper_stops_its_workers_if_its_process_manager_dies(crop: Kept) -> Non
 
 
 def test_systemd_gets_the_word_of_the_worker_as_that_of_the_keeper(installation: Installation, spawn: Spawn) -> None:
+    # Its STATUS is that no NOTIFY_SOCKET reaches the worker, whose pool processes would pass it on to what tasks run.
     crop = kept(installation, spawn)
     address = f"\0procman-test-{os.getpid()}"
     crop.launch["argv"] = [sys.executable, "-I", "-S", "-c", NOTIFY, None]
