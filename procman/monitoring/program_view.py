@@ -71,7 +71,9 @@ def program_snapshots(
         heartbeat = _read_heartbeat(directory, manifest, program, state, moment)
         if with_restarts and heartbeat.content:
             restart_due = ", ".join(filter(None, (restart_due, _changed_code(heartbeat.content))))
-        snapshot = ProgramSnapshot(program, state, heartbeat, None, restart_due, draining=draining)
+        snapshot = ProgramSnapshot(
+            program, state, heartbeat, None, restart_due, draining=draining, run_directory=directory
+        )
         if heartbeat.content:
             changed = {"queues_asked": moment.monotonic} if broker_answered else {}
             content = {**heartbeat.content, **changed}
@@ -118,7 +120,7 @@ def _judged(
 
     inactivity, evidence = look(seen_before.of(program), pid, moment.monotonic)
     found = verdict(content, moment.monotonic, thresholds, evidence)
-    problem = None if found.remedy else _write_problem(manifest, program, pid, moment)
+    problem = None if found.remedy else _write_problem(snapshot, manifest, moment)
     if problem:
         heartbeat = snapshot.heartbeat._replace(write_problem=problem)
         return snapshot._replace(heartbeat=heartbeat, inactivity=inactivity)
@@ -149,11 +151,11 @@ def _last_error(manifest: Manifest, snapshot: ProgramSnapshot) -> str:
     return last_error(manifest, snapshot.program, cannot_start=how == f"{EXIT_STATUS}{EXIT_CANNOT_START}")
 
 
-def _write_problem(manifest: Manifest, program: InstalledProgram, pid: int, moment: Moment) -> WriteProblem | None:
+def _write_problem(snapshot: ProgramSnapshot, manifest: Manifest, moment: Moment) -> WriteProblem | None:
     from procman.host.write_problem import WriteProblem, write_problem
 
-    directory = manifest.directories.run(program.name)
-    problem = write_problem(directory, program.user, pid)
+    directory = snapshot.run_directory or manifest.directories.run(snapshot.program.name)
+    problem = write_problem(directory, snapshot.program.user, snapshot.state.pid or 0)
     if problem is None and _is_touched(directory / FILE, moment, manifest.health.stale_seconds):
         return WriteProblem("its disk may be full", f"Free disk space: df -h {directory}")
     return problem

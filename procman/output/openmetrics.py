@@ -37,6 +37,7 @@ LEVEL = f"The most severe level of all checks: {LEVELS}"
 
 FIGURES = {
     "memory_bytes": "Memory of the program and all its processes: PSS, or RSS if PSS cannot be read.",
+    "draining_memory_bytes": "Memory of the earlier processes that drain, in the same way.",
     "children": "Processes below the main process.",
     "slots": "Tasks that the worker can run at the same time.",
     "busy": "Tasks that the worker is running.",

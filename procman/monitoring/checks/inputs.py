@@ -89,6 +89,13 @@ class ProgramSnapshot(NamedTuple):
     """The last end of one of its pool processes, within an hour, that Celery did not cause."""
     draining: tuple[KeptWorker, ...] = ()
     """The earlier processes of a worker that overlaps, which finish their tasks."""
+    run_directory: Path | None = None
+    """That of its main process: one of several, if it overlaps."""
+
+    @property
+    def mains(self) -> tuple[int, ...]:
+        """Its main process, if it has one, and the earlier ones that drain."""
+        return tuple(pid for pid in (self.state.pid, *(each.pid for each in self.draining)) if pid)
 
     @property
     def is_up(self) -> bool:
@@ -158,5 +165,5 @@ class ProjectSnapshot:
         return self._children.get(pid, ())
 
     def tree(self, snapshot: ProgramSnapshot) -> list[Process]:
-        """Return the processes of a program, its main process first; none if that has ended."""
-        return self.below(snapshot.state.pid or 0)
+        """Return the processes of a program, its main process first, and those that drain last."""
+        return [process for pid in snapshot.mains for process in self.below(pid)]
