@@ -5,18 +5,19 @@ process that the process manager reports."""
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from procman.host.process import stat_fields
 from procman.install.state.manifest import Manifest
-from procman.model import SLOTS, InstalledProgram, ProgramState, RunHistory
+from procman.model import SLOTS, InstalledProgram, ProgramState, RunHistory, State
 from procman.monitoring.checks.inputs import KeptWorker
 from procman.monitoring.keeper_state import keeper_state
 
-DRAINING = ("draining", "stopping")
+STARTING, DRAINING = "starting", ("draining", "stopping")
 BEGUN, DONE, FAILED, REFUSED = "begun", "done", "failed", "refused"
+DUE = "its process ended, and its keeper starts it again"
 PARENT = 1
 """The index of the parent in the fields of /proc/PID/stat that begin with the state."""
 
@@ -54,9 +55,14 @@ def _kept(manifest: Manifest, program: InstalledProgram, pid: int, state: Any) -
         outcome=_word(overlap["outcome"]),
         reason=_word(overlap["reason"]),
         since=float(overlap["since"]),
-        current=next((each for each in workers if each.pid == state["current"]), None),
+        current=next((each for each in workers if each.pid == state["current"]), None) or _starting(workers),
         others=tuple(sorted((each for each in workers if each.state in DRAINING), key=lambda each: each.since)),
     )
+
+
+def _starting(workers: Sequence[KeptWorker]) -> KeptWorker | None:
+    """Return the successor of a process that has ended during an overlap."""
+    return next((each for each in workers if each.state == STARTING), None)
 
 
 def _worker(manifest: Manifest, program: InstalledProgram, entry: Mapping[str, Any]) -> KeptWorker:
@@ -86,8 +92,12 @@ def as_kept(
         return state, directory, ()
     kept = kept_by(manifest, program, state.pid)
     state = state._replace(history=_with_ends(manifest, program, state, kept))
-    if kept is None or kept.current is None:
-        return state, directory, kept.others if kept else ()
+    if kept is None:
+        return state, directory, ()
+    if kept.current is None:
+        is_due = bool(kept.others) and state.state in (State.RUNNING, State.STARTING)
+        waiting = state._replace(state=State.BACKOFF, pid=None, since=None, detail=DUE)
+        return waiting if is_due else state, directory, kept.others
     worker = kept.current
     since = time.time() - (time.monotonic() - worker.started)
     return state._replace(pid=worker.pid, since=since, clock_then=None), worker.directory, kept.others

@@ -16,9 +16,9 @@ import pytest
 
 from procman.host.process import identity
 from procman.install.state.manifest import Manifest
-from procman.model import Level, Result
+from procman.model import Level, Result, State
 from procman.monitoring.draining import Draining, DrainingTask, draining_of
-from procman.monitoring.kept import kept_by
+from procman.monitoring.kept import as_kept, kept_by
 from procman.monitoring.pidfd_signal import ProcessChanged, send
 from procman.monitoring.program_view import now, program_snapshots
 from procman.monitoring.status import ProgramStatus
@@ -76,6 +76,15 @@ def test_process_that_consumes_counts_as_the_program(manifest: Manifest, child: 
     [draining] = draining_of(found)
     assert (draining.pid, draining.state, draining.busy) == (other, "draining", 1)
     assert [(task.id, task.name) for task in draining.tasks] == [("4711", "tasks.crop")]
+
+
+def test_worker_that_ended_beside_what_drains_waits_to_be_started(manifest: Manifest, child: int, other: int) -> None:
+    describe(manifest, worker(other, "a", "draining"), current=None)
+    found, _, draining = as_kept(manifest, PROGRAM, state(pid=KEEPER))
+    assert (found.state, found.pid, [each.pid for each in draining]) == (State.BACKOFF, None, [other])
+    assert as_kept(manifest, PROGRAM, state(State.STOPPING, KEEPER))[0].state is State.STOPPING
+    describe(manifest, worker(other, "a", "draining"), worker(child, "b", "starting"), current=None)
+    assert as_kept(manifest, PROGRAM, state(pid=KEEPER))[0].pid == child
 
 
 def test_process_that_is_no_child_of_the_keeper_is_ignored(manifest: Manifest, child: int) -> None:
