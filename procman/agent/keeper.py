@@ -44,6 +44,8 @@ class Keeper:
     """The processes of one worker."""
 
     def __init__(self, launch_file: str, environment: Dict[str, str]) -> None:
+        # All files are imported at once: an upgrade may replace them while the keeper runs.
+        self._settings, self._run_files = beside("settings"), beside("run_files")
         self._signals, self._overlap = beside("keeper_signals"), beside("keeper_overlap")
         self._program = environment.get("PROCMAN_PROGRAM") or "keeper"
         self._relay = beside("keeper_notify").Relay(environment)
@@ -60,7 +62,7 @@ class Keeper:
 
     def report(self, message: str) -> None:
         """Write a line to the program's log."""
-        beside("settings").report(self._program, message)
+        self._settings.report(self._program, message)
 
     # The loop --------------------------------------------------------------------------------------------------------
 
@@ -207,7 +209,7 @@ class Keeper:
         if text == self._written:
             return
         try:
-            beside("run_files").replace(self._path, text)
+            self._run_files.replace(self._path, text)
         except OSError as error:
             self._once("cannot write {}: {}".format(self._path, error.strerror))
         else:

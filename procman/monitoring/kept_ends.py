@@ -16,6 +16,8 @@ from procman.monitoring.keeper_state import keeper_state
 
 SAME_SECONDS = 5.0
 """How long after the end of its last process a keeper may end, for the process manager."""
+START_SECONDS = 120.0
+"""How long before a worker its keeper may have started: systemd's record of that start must not be cut off."""
 MOST = 20
 LONGEST = 40
 KILLED_BY = "killed by "
@@ -34,7 +36,8 @@ def histories(
     manifest: Manifest, controller: Controller, programs: Sequence[InstalledProgram], since: float
 ) -> dict[str, RunHistory]:
     """Return the histories of `programs`, with the ends of all their processes."""
-    found = dict(controller.histories(programs, since))
+    overlaps = any(program.overlap_max for program in programs)
+    found = dict(controller.histories(programs, since - START_SECONDS if overlaps else since))
     for program in programs:
         noted = noted_ends(keeper_state(manifest, program))
         if program.overlap_max:

@@ -28,8 +28,10 @@ class Controller:
 
     def __init__(self, *ends: End) -> None:
         self._ends = ends
+        self.since = 0.0
 
     def histories(self, programs: object, since: float) -> dict[str, RunHistory]:
+        self.since = since
         return {PROGRAM.name: RunHistory(ends=self._ends)} if self._ends else {}
 
 
@@ -78,6 +80,14 @@ def test_end_of_a_keeper_is_that_of_all_its_processes(manifest: Manifest) -> Non
     [end] = found(manifest, End(NOW, "killed by SIGKILL", KEEPER, NOW - 100))
     assert is_of(end, WORKER, NOW - 50)
     assert not is_of(end, WORKER, NOW - 200)
+
+
+def test_start_of_a_keeper_before_its_worker_is_read(manifest: Manifest) -> None:
+    controller: Any = Controller()
+    histories(manifest, controller, [PROGRAM], 1000.0)
+    assert controller.since < 1000 - 60
+    histories(manifest, controller, [program(name="catmaid-celery")], 1000.0)
+    assert controller.since == 1000
 
 
 def test_drainer_that_was_killed_at_its_stop_timeout_has_been_forced(manifest: Manifest) -> None:
