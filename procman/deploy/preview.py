@@ -70,7 +70,7 @@ def preview_generation(installed: Installed, number: int) -> Preview:
     """Return what a rollback to generation `number` would do, without changing anything or taking the lock."""
     with Tree() as tree:
         installation = read_installation(tree, installed.manifest.directories)
-        prepared = prepare_generation(tree, installation, number, {})
+        prepared = prepare_generation(tree, installation, number, {}, is_ordered=True)
         return _preview(tree, prepared, installation.current)
 
 
