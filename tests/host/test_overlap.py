@@ -17,7 +17,7 @@ from .machine import Host
 
 CODE, DATA, SECRETS = "/opt/trials", "/srv/trials", "/etc/laps.env"
 URL = f"amqp://catmaid:{SECRET}@localhost:5672//"
-UNIT, PROGRAM = "laps-crop.service", "laps-crop"
+UNIT, PROGRAM, FROZEN = "laps-crop.service", "laps-crop", "laps-frozen.service"
 COPY = "/run/laps-crop.environment"
 
 TOML = f"""
@@ -48,6 +48,13 @@ memory_max_mib = 1000
 
 [worker.crop.environment]
 TRIAL_WORKER = "crop"
+
+[worker.frozen]
+overlap = true
+queues = ["frozen-laps"]
+concurrency = 1
+start_seconds = 0
+stop_timeout_seconds = 5
 """
 
 
@@ -57,6 +64,8 @@ class Laps:
     def __init__(self, project: Project) -> None:
         self.project, self.host = project, project.host
         self.store = Store(self.host.path(DATA))
+        self.frozen = ""
+        """The keeper of another worker, frozen before the first test because the watchdog takes its time."""
 
     def runs(self, task_id: str) -> list[Run]:
         self.store.data = self.host.path(DATA)
@@ -91,6 +100,13 @@ class Laps:
         return dict(each.split("=", 1) for each in text.split("\0") if "=" in each)
 
 
+def freeze_keeper(host: Host) -> str:
+    """Freeze the keeper of the other worker; return its process."""
+    keeper = show(host, FROZEN, "MainPID")["MainPID"]
+    host.run(["kill", "-STOP", keeper])
+    return keeper
+
+
 @pytest.fixture(scope="module")
 def laps(stocked: Host) -> Iterator[Laps]:
     here = Path(trials.__file__).parent
@@ -102,7 +118,9 @@ def laps(stocked: Host) -> Iterator[Laps]:
     stocked.write(SECRETS, f"TRIAL_BROKER={URL}\nPASSWORD_OF_DATABASE=old\n", mode=0o600)
     project = Project(stocked, "laps", TOML)
     project.procman("install", "--no-check", "--wait", "60")
-    yield Laps(project)
+    made = Laps(project)
+    made.frozen = freeze_keeper(stocked)
+    yield made
     project.procman("uninstall", "--purge")
     assert not stocked.path(COPY).exists()
 
@@ -117,13 +135,14 @@ def test_reload_starts_the_successor_first_and_hands_over_the_changed_environmen
     assert laps.draining() == [before]
     assert laps.environment_of(before)["PASSWORD_OF_DATABASE"] == "old"
     assert laps.environment_of(after)["PASSWORD_OF_DATABASE"] == "another"
+    assert "NOTIFY_SOCKET" not in laps.environment_of(after)
     assert laps.host.run(["stat", "-c", "%a %U", SECRETS]).stdout.split() == ["600", "root"]
     assert laps.host.run(["stat", "-c", "%a %U", COPY]).stdout.split() == ["400", "www-data"]
     assert "another" not in laps.host.run(["systemctl", "show", UNIT]).stdout
 
 
 def test_task_outlives_the_stop_timeout_and_a_second_overlap(laps: Laps) -> None:
-    printed = laps.project.procman("restart", "--overlap", "--no-check").stdout
+    printed = laps.project.procman("restart", "--overlap", "--no-check", "crop").stdout
     assert printed == "laps-crop: restarted by an overlap\n"
     laps.send("short", task="trials.hold", arguments=[0.01])
     laps.host.wait_for(lambda: laps.runs("short"), 30, "the successor works")
@@ -154,6 +173,9 @@ def test_killed_worker_is_started_again_by_systemd(laps: Laps) -> None:
     before = laps.worker()
     laps.host.run(["kill", "-KILL", str(before)])
     laps.host.wait_for(lambda: laps.project.state(PROGRAM) == "RUNNING" and laps.worker() != before, 60, "it is back")
+    events = map(json.loads, laps.project.procman("events", "--json", "crop").stdout.splitlines())
+    ended = [event["reason"] for event in events if event["what"] == "ended"]
+    assert ended == ["killed by SIGKILL (cause unknown)"], "that of the worker, and none of its keeper"
 
 
 def test_killed_keeper_takes_its_workers_with_it_and_their_tasks_are_lost(laps: Laps) -> None:
@@ -162,25 +184,24 @@ def test_killed_keeper_takes_its_workers_with_it_and_their_tasks_are_lost(laps: 
     laps.host.run(["systemctl", "kill", "--kill-who=main", "--signal=KILL", UNIT])
     laps.host.wait_for(lambda: laps.project.state(PROGRAM) == "RUNNING", 60, "it is back")
     assert laps.draining() == []
-    printed = json.loads(laps.project.procman("lost", "--json", check=False).stdout)
-    assert [task["id"] for task in printed["tasks"]] == ["lost"]
+    printed = json.loads(laps.project.procman("lost", "--json", "crop", check=False).stdout)
+    assert [(task["id"], task["ended"]) for task in printed["tasks"]] == [("lost", "killed by SIGKILL (cause unknown)")]
     laps.tell()
-
-
-def test_frozen_keeper_is_restarted_by_the_watchdog(laps: Laps) -> None:
-    keeper = show(laps.host, UNIT, "MainPID")["MainPID"]
-    laps.host.run(["kill", "-STOP", keeper])
-    laps.host.wait_for(lambda: show(laps.host, UNIT, "MainPID")["MainPID"] not in ("0", keeper), 150, "it is back")
-    laps.host.wait_for(lambda: laps.project.state(PROGRAM) == "RUNNING", 60, "it runs")
 
 
 def test_stop_in_the_middle_lists_what_it_cuts_and_ends_every_process(laps: Laps) -> None:
-    laps.hold("cut")
+    # A task that is acknowledged late is handed back, and so the stop takes no longer than its stop timeout.
+    laps.send("cut", task="trials.late", arguments=[600])
+    laps.host.wait_for(lambda: laps.runs("cut"), 60, "the task runs")
     laps.host.run(["systemctl", "reload", UNIT], timeout=120)
-    done = laps.project.procman("stop", check=False)
-    assert "trials.hold_until_told cut" in done.stderr
+    done = laps.project.procman("stop", "crop", check=False)
+    assert "trials.late cut" in done.stderr
     assert "cut after 5 s" in done.stderr
     assert show(laps.host, UNIT, "ActiveState")["ActiveState"] in ("inactive", "failed")
-    assert laps.host.run(["pgrep", "-f", "trial_app"], check=False).stdout == ""
-    laps.tell()
-    laps.project.procman("start")
+    assert laps.host.run(["pgrep", "-f", PROGRAM], check=False).stdout == ""
+
+
+def test_frozen_keeper_has_been_restarted_by_the_watchdog(laps: Laps) -> None:
+    earlier = ("0", laps.frozen)
+    laps.host.wait_for(lambda: show(laps.host, FROZEN, "MainPID")["MainPID"] not in earlier, 150, "it is back")
+    laps.host.wait_for(lambda: laps.project.state("laps-frozen") == "RUNNING", 60, "it runs")
