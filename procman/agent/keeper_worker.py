@@ -146,9 +146,11 @@ def _become(words: List[str], environment: Dict[str, str]) -> NoReturn:
         signal.set_wakeup_fd(-1)
         for number in RESET:
             signal.signal(number, signal.SIG_DFL)
+        # A link in this path may lead to another release than when the keeper was started in it.
+        os.chdir(environment.get("PROCMAN_DIRECTORY", "."))
         os.execve(words[0], words, environment)  # noqa: S606  # the command of the launch file
     except OSError as error:
-        os.write(2, "cannot run {}: {}\n".format(words[0], error.strerror).encode("utf-8", "replace"))
+        os.write(2, "cannot run {}: {}\n".format(words[0], error).encode("utf-8", "replace"))
     finally:
         os._exit(78)
 
