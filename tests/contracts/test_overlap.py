@@ -64,7 +64,7 @@ def worker(place: Ground) -> int:
 
 
 def hold(place: Ground, task_id: str) -> None:
-    """Let the worker run a task until the store has the file `told`."""
+    """Let the worker run a task until `place.store.tell()`."""
     (place.store.data / "told").unlink(missing_ok=True)
     place.send([Message(task_id, "trials.hold_until_told", "redis", "redis")])
     eventually(lambda: bool(place.store.runs_of(task_id)), f"{task_id} runs")
@@ -126,7 +126,7 @@ def test_overlaps_are_events_of_the_program(place: Ground) -> None:
 
 
 @pytest.mark.usefixtures("deployed")
-def test_install_of_a_changed_variable_overlaps_and_says_so_before(place: Ground) -> None:
+def test_install_of_a_changed_variable_overlaps_and_is_shown_before(place: Ground) -> None:
     before = worker(place)
     configure(place, most=1)
     preview = json.loads(place.product.procman("diff", "--json").stdout)

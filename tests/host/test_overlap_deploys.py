@@ -144,7 +144,7 @@ def installed(host: Host, workers: Sequence[tuple[str, str]]) -> Iterator[Deploy
 
 
 def judge(deploys: Deploys) -> None:
-    """Print what the store says, and assert that nothing was lost, run again or kept waiting."""
+    """Print the verdict of the store, and assert that nothing was lost, run again or kept waiting."""
     store, names = deploys.trials.store, list(deploys.brokers)
     verdicts = {name: verdict(store, name, ids) for name, ids in deploys.short.items()}
     asked = {name: samples(store, name) for name in deploys.sampled}

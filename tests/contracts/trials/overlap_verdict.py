@@ -1,4 +1,4 @@
-"""What the store says about overlaps: whether a worker consumed at each moment, and each task ran once.
+"""The verdict of the store on overlaps: whether a worker consumed at each moment, and each task ran once.
 
 A worker's processes note when they begin to consume (`ready`) and when they get the signal to stop (`stopping`); the
 sender notes when it sends a message, each run when it begins, and the sampler what RabbitMQ counts. procman knows none
@@ -16,7 +16,7 @@ from tests.contracts.trials.ground import Store
 
 
 class Verdict(NamedTuple):
-    """What the store says about the short tasks of one worker, and the processes that ran them."""
+    """The verdict on the short tasks of one worker, and on the processes that ran them."""
 
     overlaps: int
     """How many processes began to consume before the one before them stopped."""
