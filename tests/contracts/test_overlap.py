@@ -64,7 +64,7 @@ def worker(place: Ground) -> int:
 
 
 def hold(place: Ground, task_id: str) -> None:
-    """Let the worker run a task until `place.store.tell()`."""
+    """Let the worker run a task that lasts until the test ends it."""
     (place.store.data / "told").unlink(missing_ok=True)
     place.send([Message(task_id, "trials.hold_until_told", "redis", "redis")])
     eventually(lambda: bool(place.store.runs_of(task_id)), f"{task_id} runs")

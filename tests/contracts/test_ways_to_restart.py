@@ -66,7 +66,7 @@ class Releases:
         link.replace(self._current)
 
     def send(self, task_id: str, *, waits: bool = False) -> None:
-        """Send a task that notes the release; if it `waits`, after `Store.tell`, and return once it runs."""
+        """Send a task that notes the release; if it `waits`, when the test ends it, and return once it runs."""
         (self.place.store.data / "told").unlink(missing_ok=True)
         self.place.send([Message(task_id, "trials.release", "redis", "shop", (waits,))])
         if waits:
