@@ -11,6 +11,7 @@ from procman.errors import ProcmanError
 from procman.install.state.manifest import Manifest
 from procman.keeper import OVERLAP_SECONDS
 from procman.model import InstalledProgram, State
+from procman.monitoring.draining import draining_by_program
 from procman.monitoring.kept import BEGUN, DONE, REFUSED, Kept, kept_by
 from procman.program_names import resolve
 
@@ -20,6 +21,8 @@ ANSWER_SECONDS = 15.0
 """How long it may take until a keeper has received an order."""
 PAUSE_SECONDS = 0.1
 SLOT_PAUSE_SECONDS = 1.0
+ENDING_SECONDS = 30.0
+"""How long an earlier process without tasks may take to end."""
 FAILED_SECONDS = 60.0
 """How long a rollback waits for a slot: the successor that failed is still being stopped."""
 
@@ -67,6 +70,7 @@ def without_slot(manifest: Manifest, controller: Controller, programs: Sequence[
     """Return a problem for each of `programs` that cannot overlap before one of its earlier processes has ended."""
     problems = []
     for program in programs:
+        _let_idle_ones_end(controller, manifest, program)
         kept = _kept(controller, manifest, program)
         if kept and len(kept.others) >= program.overlap_max:
             problems.append(
@@ -74,6 +78,16 @@ def without_slot(manifest: Manifest, controller: Controller, programs: Sequence[
                 f"wait for one to end, or stop them: procman stop --draining {program.name}"
             )
     return problems
+
+
+def _let_idle_ones_end(controller: Controller, manifest: Manifest, program: InstalledProgram) -> None:
+    """Wait while an earlier process that runs no task takes the last slot: it ends within seconds."""
+    deadline = time.monotonic() + ENDING_SECONDS
+    while time.monotonic() < deadline:
+        draining = [each for _, each in draining_by_program(manifest, controller, [program])]
+        if len(draining) < program.overlap_max or all(each.busy != 0 for each in draining):
+            return
+        time.sleep(PAUSE_SECONDS)
 
 
 def _kept(controller: Controller, manifest: Manifest, program: InstalledProgram) -> Kept | None:
@@ -88,6 +102,7 @@ def overlap(
 
     Raises NotOverlapping.
     """
+    _let_idle_ones_end(controller, manifest, program)
     kept = _require_keeper(controller, manifest, program)
     controller.order_overlap(program)
     found = _answer(controller, manifest, program, kept.number, progress)
