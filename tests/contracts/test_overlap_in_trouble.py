@@ -77,7 +77,7 @@ def problems(place: Ground) -> list[str]:
     return [each["code"] for each in found["results"] if each["level"] != "OK"]
 
 
-def test_install_overlaps_for_a_variable_and_restarts_for_the_umask_and_says_so_before(place: Ground) -> None:
+def test_install_overlaps_for_a_variable_and_restarts_for_the_umask_as_its_preview_shows(place: Ground) -> None:
     configure(place, more='umask = "027"')
     assert json.loads(place.product.procman("diff", "--json").stdout)["programs"]["restarted"] == [PROGRAM]
     before = worker(place)

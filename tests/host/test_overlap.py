@@ -81,7 +81,7 @@ class Laps:
         self.host.run(command, input=json.dumps(asked), environment=environment)
 
     def hold(self, task_id: str) -> None:
-        """Let the worker run a task until its store has the file `told`."""
+        """Let the worker run a task that ends when a test lets it."""
         self.host.path(f"{DATA}/told").unlink(missing_ok=True)
         self.send(task_id)
         self.host.wait_for(lambda: self.runs(task_id), 60, f"{task_id} runs")
