@@ -15,7 +15,7 @@ DEMO = $(CURDIR)/.build/demo
 PYTEST = $(BIN)/python -m pytest -n $(AT_ONCE) --dist loadgroup
 UNIT = $(BIN)/python -m pytest -n 4 --dist worksteal --hypothesis-profile='few examples' -m '$(ALONE)'
 COVERAGE = --cov --cov-report=term:skip-covered
-ALONE = not (supervisord or celery or versions or package or strace or thorough or root or host or chaos or soak)
+ALONE = not (supervisord or celery or versions or engines or package or strace or thorough or root or host or chaos or soak)
 
 # Otherwise Python would compile many modules again each time a test starts it.
 export PYTHONDONTWRITEBYTECODE =
@@ -53,6 +53,9 @@ soak: $(READY) packages ## count false alarms during an hour (or SOAK_MINUTES=..
 demo: $(READY) ## run a Django project under supervisord, and restart its worker without losing a task
 	sh demo/run.sh $(CURDIR)/$(BIN)/procman $(BIN)/python $(DEMO)
 
+demo-web: $(READY) ## show the demo in Django's admin, on http://127.0.0.1:8000 (or PORT=...), until Ctrl-C
+	sh demo/web.sh $(CURDIR)/$(BIN)/procman $(BIN)/python $(DEMO) $(PORT)
+
 demo-stop: ## stop the demo and remove its files
 	sh demo/stop.sh $(CURDIR)/$(BIN)/procman $(DEMO)
 
@@ -63,8 +66,12 @@ bench: $(READY) ## compare procman with supervisorctl and a ping, and measure pl
 	$(BIN)/python -m benchmarks.status
 	$(BIN)/python -m benchmarks.health
 	$(BIN)/python -m benchmarks.planning
+	$(BIN)/python -m benchmarks.probes
 
-release: $(READY) ## build the wheel and source distribution twice, date CHANGELOG.md, tag, and begin the next version
+kubernetes: $(READY) packages ## try an exported project on a real Kubernetes, built from Debian's source once (needs root; 12 minutes)
+	$(BIN)/python -m tests.kubernetes
+
+release: $(READY) ## build the wheels and source distributions twice, date CHANGELOG.md, tag, and begin the next version
 	$(BIN)/python -m scripts.release
 
 docs: $(READY) ## regenerate the tables of docs/configuration.md and the man pages, after changing a key or help text
@@ -90,4 +97,4 @@ $(READY): setup.cfg pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
 	@touch $@
 
-.PHONY: help test test-trixie unit coverage lint chaos soak demo demo-stop host bench release docs site units clean packages
+.PHONY: help test test-trixie unit coverage lint chaos soak demo demo-web demo-stop host bench kubernetes release docs site units clean packages

@@ -24,6 +24,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from procman.agent import heartbeat_format, task_record
+from procman.agent import task_record_layout as layout
 from tests.agent.launching import Installation, install_launcher
 from tests.celery_environments import CELERY_5_7, environment_of
 from tests.rabbitmq_server import running_rabbitmq
@@ -150,8 +151,8 @@ def _worker(installation: Installation, queue: str, shared: Mapping[str, str]) -
 def _check_the_agent(installation: Installation) -> None:
     """Check that the launched worker has done all that is measured."""
     record = (installation.run_directory / task_record.FILE).read_bytes()
-    *_, state = task_record.MARK.unpack_from(record, task_record.mark_offset(0))
-    assert state == task_record.ENDED, "its pool process has not marked the end of its last task"
+    *_, state, _ = layout.MARK.unpack_from(record, layout.mark_offset(0))
+    assert state == layout.ENDED, "its pool process has not marked the end of its last task"
     heartbeat = heartbeat_format.read((installation.run_directory / heartbeat_format.FILE).read_text())
     assert not heartbeat["missing"], heartbeat["missing"]
 

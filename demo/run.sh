@@ -87,6 +87,8 @@ run "$procman" init "$project" --name catmaid --scope user --output "$configurat
 unset VIRTUAL_ENV
 # As root, procman does not import the app, so it cannot find the beat schedule.
 grep -q '^\[beat\]' "$configuration" || printf '\n[beat]\n' >> "$configuration"
+# With a broker that is a directory, a worker without a free slot does not answer Celery's remote control.
+sed -i 's/^# concurrency = .*/concurrency = 4/' "$configuration"
 cat >> "$configuration" <<TOML
 
 # Added by demo/run.sh: settings.py of the project reads these.

@@ -29,6 +29,7 @@ from procman.install.state.scope_directories import installed_projects
 from procman.model import Directories, Scope
 
 if TYPE_CHECKING:
+    from procman.backends.base import ExportTarget
     from procman.project import Project
 
 
@@ -83,19 +84,20 @@ class Installed(NamedTuple):
             )
 
 
-def configured(chosen: Chosen, text: str | None = None) -> Project:
+def configured(chosen: Chosen, text: str | None = None, target: ExportTarget | None = None) -> Project:
     """Return the project of the procman.toml that is named, found, or recorded at the last install.
 
-    `text` is that of a procman.toml from standard input, which takes the place of all these.
+    `text` is that of a procman.toml from standard input, which takes the place of all these. `target` is what the
+    project is rendered for, by default its backend.
     """
     # Imported only here: `status` should not wait for the import of the loader.
     from procman.config.load import load
     from procman.config.trust_project import require_trusted_templates, require_trusted_uses
 
     if text is None:
-        project = load(_to_load(chosen), chosen.environment)
+        project = load(_to_load(chosen), chosen.environment, target=target)
     else:
-        project = load(STANDARD_INPUT, chosen.environment, text, directory=chosen.directory)
+        project = load(STANDARD_INPUT, chosen.environment, text, target, directory=chosen.directory)
         project = replace(project, configuration_text=text)
     if project.templates:
         require_trusted_templates(project.templates, chosen.environment)

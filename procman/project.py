@@ -58,6 +58,15 @@ EXTRA_ARGUMENTS = (
 )
 """Arguments of `setting` for keys that more than one kind of program has."""
 
+MEMORY_MIB = (
+    "Memory, in MiB, of each container: its limit, and what the scheduler reserves. If unset, that of [kubernetes], "
+    "else memory_max_mib, else no limit."
+)
+CPU_MILLICORES = (
+    "Processor time, in thousandths of a processor, that the scheduler reserves for each container. If unset, that of "
+    "[kubernetes], else nothing is reserved."
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Worker:
@@ -247,6 +256,17 @@ class Command:
     )
 
 
+@dataclass(frozen=True)
+class KubernetesProgram:
+    """`[worker.NAME.kubernetes]`: what a program needs in Kubernetes, beside the keys of every target."""
+
+    memory_mib: int | None = setting(None, MEMORY_MIB, between=(1, 2**24))
+    cpu_millicores: int | None = setting(None, CPU_MILLICORES, between=(1, 1_000_000))
+    max_replicas: int = setting(
+        10, "Largest number of pods to which KEDA scales the worker. Only with keda_broker.", between=(1, 1000)
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class Program:
     """One thing kept running. `instances = 3` makes three programs."""
@@ -261,6 +281,8 @@ class Program:
     supervisor_options: Mapping[str, str] = field(default_factory=dict)
     systemd_directives: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """`[worker.KEY.systemd]`, not merged with the project's: the values of each directive."""
+    kubernetes: KubernetesProgram = field(default_factory=KubernetesProgram)
+    """`[worker.KEY.kubernetes]`, not merged with `[kubernetes]`."""
     autostart: bool = setting(
         True, "Start the program at boot, or when supervisord starts. Set it to false to start it by hand."
     )
@@ -374,6 +396,59 @@ class SystemdSettings:
     """`[systemd.directives]`: the directives of every unit."""
 
 
+@dataclass(frozen=True)
+class KubernetesSettings:
+    """`[kubernetes]`: what the export to Kubernetes needs beside the keys of every target."""
+
+    image: str | None = setting(
+        None,
+        "Image with the project and its virtualenv. If unset, the name of the project, which your overlay replaces. "
+        "The export to Compose uses it too.",
+        "IMAGE",
+    )
+    version: str = setting(
+        "1.28",
+        "Oldest version of Kubernetes that the manifests must work with; newer fields are left out.",
+        "KUBERNETES_VERSION",
+    )
+    platform: str | None = setting(
+        None,
+        "Platform with a limit of its own on the time that a stop may take: fargate (120 seconds). If unset, any stop "
+        "timeout is accepted.",
+        "PLATFORM",
+    )
+    user_id: int = setting(
+        1000, "Number of the user in the image that the programs run as; not root.", between=(1, 2**31 - 1)
+    )
+    group_id: int = setting(
+        1000, "Number of the group that the programs run as and that volumes belong to.", between=(1, 2**31 - 1)
+    )
+    memory_mib: int | None = setting(
+        None,
+        "Memory, in MiB, of each container, unless the program has its own. If unset, memory_max_mib, else no limit.",
+        between=(1, 2**24),
+    )
+    cpu_millicores: int | None = setting(
+        None,
+        "Processor time, in thousandths of a processor, that the scheduler reserves for each container, unless the "
+        "program has its own. If unset, nothing is reserved.",
+        between=(1, 1_000_000),
+    )
+    schedule_mib: int = setting(100, "Size, in MiB, of the volume for the schedule file of beat.", between=(1, 2**20))
+    keda_broker: str | None = setting(
+        None,
+        "Broker whose queues KEDA asks, to scale the workers that have the key queues. If unset, no ScaledObject is "
+        "rendered.",
+        "KEDA_BROKER",
+    )
+    egress_ports: tuple[int, ...] = setting(
+        (),
+        "TCP ports of the broker, the result backend and the database: a NetworkPolicy then allows only these and DNS. "
+        "If empty, no NetworkPolicy is rendered.",
+        "PORTS",
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class Project:
     """The whole of procman.toml: paths are absolute, defaults filled in, instances expanded."""
@@ -458,6 +533,7 @@ class Project:
     )
     supervisor: SupervisorSettings
     systemd: SystemdSettings
+    kubernetes: KubernetesSettings = KubernetesSettings()
     health: HealthSettings
     directories: Directories
     programs: tuple[Program, ...]

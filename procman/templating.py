@@ -12,7 +12,7 @@ import jinja2
 
 from procman import quoting
 from procman.errors import ProcmanError
-from procman.quoting import shell, supervisor, systemd
+from procman.quoting import shell, supervisor, systemd, yaml
 
 SUFFIX = ".j2"
 
@@ -33,6 +33,12 @@ FILTERS = (
     systemd.systemd_text,
     systemd.systemd_units,
     systemd.systemd_words,
+    yaml.json_words,
+    yaml.kustomize_line,
+    yaml.yaml_block,
+    yaml.yaml_literal,
+    yaml.yaml_text,
+    yaml.yaml_words,
 )
 """The filters of the templates, under their names in `quoting`."""
 

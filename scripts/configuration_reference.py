@@ -23,6 +23,8 @@ SECTIONS = (
     ("[supervisor]", keys.SUPERVISOR),
     ("[systemd]", keys.SYSTEMD),
     ("[health]", keys.HEALTH),
+    ("[kubernetes]", keys.KUBERNETES),
+    ("[worker.NAME.kubernetes], [beat.kubernetes], [command.NAME.kubernetes]", keys.KUBERNETES_PROGRAM),
 )
 
 

@@ -1,9 +1,9 @@
 """Make a release of the checkout in the working directory: `make release`.
 
-The version is that of procman/version.py without `.dev0`. In a clone, procman/version.py and CHANGELOG.md are changed
-and committed, the wheel and the source distribution are built twice and compared, and the commit is tagged. Only then
-do the commit, the tag and the next development version reach the checkout, and the files its dist/. Nothing is pushed
-or uploaded.
+The version is that of procman/version.py without `.dev0`, and that of django-celery-procman, too. In a clone, the files
+with the version and CHANGELOG.md are changed and committed, the wheel and the source distribution of both are built
+twice and compared, and the commit is tagged. Only then do the commit, the tag and the next development version reach
+the checkout, and the files its dist/. Nothing is pushed or uploaded.
 """
 
 from __future__ import annotations
@@ -22,6 +22,9 @@ import time
 from pathlib import Path
 
 VERSION_FILE, CHANGELOG = Path("procman/version.py"), Path("CHANGELOG.md")
+DISTRIBUTIONS = {Path(): VERSION_FILE, Path("django_app"): Path("django_app/procman_django/__init__.py")}
+"""The files that hold the version, by the directories that are built."""
+
 UNRELEASED = "unreleased"
 
 SETTINGS = ("user.name", "user.email", "user.signingKey", "commit.gpgSign", "tag.gpgSign", "gpg.format", "gpg.program")
@@ -39,7 +42,7 @@ def release(checkout: Path) -> tuple[str, list[Path]]:
         raise ReleaseError(f"there are uncommitted changes; commit or stash them first:\n{changed}")
     if _git(checkout, "rev-parse", "--abbrev-ref", "HEAD") == "HEAD":
         raise ReleaseError("the checkout is on no branch; check out main first")
-    version = _next_version((checkout / VERSION_FILE).read_text(encoding="utf-8"))
+    version = _next_version(checkout)
     tag = f"v{version}"
     if _git(checkout, "tag", "--list", tag):
         raise ReleaseError(f"{tag} is tagged already; set the next version in {VERSION_FILE}")
@@ -64,17 +67,27 @@ def release(checkout: Path) -> tuple[str, list[Path]]:
         return tag, copied
 
 
-def _next_version(text: str) -> str:
+def _next_version(checkout: Path) -> str:
+    versions = {path: _development_version(checkout, path) for path in DISTRIBUTIONS.values()}
+    for path, version in versions.items():
+        if version != versions[VERSION_FILE]:
+            raise ReleaseError(f"{path} has another version than {VERSION_FILE}; set both to the next one")
+    return versions[VERSION_FILE]
+
+
+def _development_version(checkout: Path, path: Path) -> str:
+    text = (checkout / path).read_text(encoding="utf-8")
     found = re.search(r'^VERSION = "(\d+\.\d+\.\d+)\.dev0"$', text, re.MULTILINE)
     if not found:
-        raise ReleaseError(f'{VERSION_FILE} has no development version, such as VERSION = "0.2.0.dev0"')
+        raise ReleaseError(f'{path} has no development version, such as VERSION = "0.2.0.dev0"')
     return found[1]
 
 
 def _set_version(checkout: Path, version: str) -> None:
-    path = checkout / VERSION_FILE
-    text = path.read_text(encoding="utf-8")
-    path.write_text(re.sub(r'^VERSION = ".*"$', f'VERSION = "{version}"', text, flags=re.MULTILINE), encoding="utf-8")
+    for path in (checkout / each for each in DISTRIBUTIONS.values()):
+        text = path.read_text(encoding="utf-8")
+        text = re.sub(r'^VERSION = ".*"$', f'VERSION = "{version}"', text, flags=re.MULTILINE)
+        path.write_text(text, encoding="utf-8")
 
 
 def _finish_changelog(path: Path, version: str) -> str:
@@ -114,7 +127,9 @@ def _build_twice(source: Path, directory: Path) -> list[Path]:
 def _build(source: Path, output: Path) -> list[Path]:
     moment = int(_git(source, "-c", "log.showSignature=false", "log", "-1", "--format=%ct"))
     environment = {**os.environ, "SOURCE_DATE_EPOCH": str(moment)}
-    _run([sys.executable, "-m", "build", "--no-isolation", f"--outdir={output}", str(source)], environment=environment)
+    build = [sys.executable, "-m", "build", "--no-isolation", f"--outdir={output}"]
+    for directory in DISTRIBUTIONS:
+        _run([*build, str(source / directory)], environment=environment)
     for archive in output.glob("*.tar.gz"):
         archive.write_bytes(_normalized(archive.read_bytes(), moment))
     return sorted(output.iterdir())

@@ -19,7 +19,7 @@ OF_FIXTURES = {
 """The markers that come with a fixture, by its name."""
 
 NOT_ALONE = frozenset(
-    ("supervisord", "celery", "versions", "package", "strace", "thorough", "root", "host", "chaos", "soak")
+    ("supervisord", "celery", "versions", "engines", "package", "strace", "thorough", "root", "host", "chaos", "soak")
 )
 """The markers of the tests that `make unit` deselects: how much of procman the tests cover is measured without them."""
 

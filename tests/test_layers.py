@@ -22,7 +22,7 @@ LAYERS = (
     ("monitoring",),
     ("adoption",),
     ("lookup",),
-    ("backends.supervisor", "backends.systemd"),
+    ("backends.supervisor", "backends.systemd", "export"),
     ("monitoring.checks",),
     ("keeper",),
     ("host", "launch", "probes", "templating"),

@@ -23,6 +23,7 @@ CHECKOUT = Path(__file__).parent.parent
 SOURCES = (
     "procman",
     "templates",
+    "django_app",
     "docs",
     "man",
     "units",

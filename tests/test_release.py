@@ -19,6 +19,9 @@ pytestmark = [pytest.mark.package, pytest.mark.xdist_group("package")]
 
 __all__ = ["checkout", "tools"]
 
+VERSION_FILES = ("procman/version.py", "procman_django/__init__.py")
+"""Where the wheels have their version."""
+
 
 def _git(directory: Path, *words: str) -> str:
     return subprocess.run(
@@ -49,12 +52,17 @@ def test_release_tags_what_it_built(tools: Path, repository: Path) -> None:
     assert version
     released = _release(tools, repository)
     assert (released.returncode, released.stderr) == (0, "")
+    version_files = [repository / "procman/version.py", repository / "django_app/procman_django/__init__.py"]
     tag, dist = f"v{version[1]}", repository / "dist"
-    wheel, archive = (dist / f"celery_procman-{version[1]}{end}" for end in ("-py3-none-any.whl", ".tar.gz"))
-    assert set(dist.iterdir()) == {wheel, archive}
-    assert f'VERSION = "{version[1]}"' in zipfile.ZipFile(wheel).read("procman/version.py").decode()
-    with tarfile.open(archive) as opened:
-        assert {(each.uid, each.uname) for each in opened.getmembers()} == {(0, "")}
+    names = [f"{name}_procman-{version[1]}" for name in ("celery", "django_celery")]
+    wheels, archives = ([dist / f"{name}{end}" for name in names] for end in ("-py3-none-any.whl", ".tar.gz"))
+    assert set(dist.iterdir()) == {*wheels, *archives}
+    for wheel, path in zip(wheels, VERSION_FILES, strict=True):
+        assert f'VERSION = "{version[1]}"' in zipfile.ZipFile(wheel).read(path).decode()
+    _assert_has_the_django_app(wheels[1], repository / "django_app")
+    for archive in archives:
+        with tarfile.open(archive) as opened:
+            assert {(each.uid, each.uname) for each in opened.getmembers()} == {(0, "")}
     assert _git(repository, "tag") == tag
 
     tagged = _git(repository, "show", f"{tag}:CHANGELOG.md")
@@ -63,8 +71,21 @@ def test_release_tags_what_it_built(tools: Path, repository: Path) -> None:
     notes = tagged.partition(f"{heading[0]}\n")[2].partition("\n## ")[0].strip()
     assert _git(repository, "tag", "--list", "--format=%(contents:body)", tag) == notes
     assert "(unreleased)" in (repository / "CHANGELOG.md").read_text().splitlines()[2]
-    assert (repository / "procman/version.py").read_text().strip().endswith('.dev0"')
+    begun = {re.findall(r'^VERSION = "(.*)"$', path.read_text(), re.MULTILINE)[0] for path in version_files}
+    assert len(begun) == 1
+    assert begun.pop().endswith(".dev0")
     assert _git(repository, "status", "--porcelain") == ""
+
+
+def _assert_has_the_django_app(wheel: Path, source: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        packed = {name for name in archive.namelist() if name.startswith("procman_django/")}
+        [metadata] = [archive.read(name).decode() for name in archive.namelist() if name.endswith("/METADATA")]
+    assert packed == {
+        str(path.relative_to(source)) for path in (source / "procman_django").rglob("*") if path.is_file()
+    }
+    requirements = [line.partition(": ")[2] for line in metadata.splitlines() if line.startswith("Requires-Dist")]
+    assert sorted(requirements) == ["Django>=3.2", "celery<6,>=4.4.7"]
 
 
 @pytest.mark.parametrize(
@@ -72,6 +93,7 @@ def test_release_tags_what_it_built(tools: Path, repository: Path) -> None:
     [
         ("README.md", "changed", False, "uncommitted changes; commit or stash them first:\nM README.md"),
         ("procman/version.py", 'VERSION = "0.2.0"\n', True, "has no development version"),
+        ("django_app/procman_django/__init__.py", 'VERSION = "0.1.0.dev0"\n', True, "has another version than"),
         ("CHANGELOG.md", "# Changes\n", True, "has no section `## "),
         ("CHANGELOG.md", "# Changes\n\n## 0.2.0 (unreleased)\n\n## 0.1.0\n\n- It began\n", True, "with an entry"),
     ],

@@ -1,6 +1,6 @@
 """Distinguish a broker that is away from one that refuses the program, by the types of errors."""
 
-from typing import Optional
+from .light_typing import Optional
 
 UNREACHABLE = (
     *("ConnectionError", "ConnectionRefusedError", "ConnectionResetError", "BrokenPipeError"),

@@ -11,11 +11,12 @@ from time import monotonic, sleep
 from typing import Any, Callable, Dict, List, Optional, Sequence
 
 from . import broker_record, handback_broker, handback_events, handback_pool, own_events, verdict
+from .active_requests import members
 from .handback_broker import REDIS
 from .handback_events import Running
 from .reserved_messages import give_back
 from .settings import HealthSettings, handback_delay
-from .task_recorder import TaskRecorder, members
+from .task_recorder import TaskRecorder
 from .worker_state import WorkerState, described
 
 PATIENCE = 1.0

@@ -15,7 +15,7 @@ import sys
 from time import monotonic, sleep
 from typing import Any, Dict, List, Mapping
 
-from .task_recorder import note_acknowledgement
+from .active_requests import note_acknowledgement
 
 RABBITMQ, REDIS, OTHER = "RabbitMQ", "Redis", "other"
 

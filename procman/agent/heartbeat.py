@@ -13,8 +13,10 @@ from typing import Any, Dict, Mapping, Optional
 
 from . import beat_hooks, heartbeat_format, missed_entries, run_files, verdict, worker_hooks
 from .changed_code import ChangedCode
+from .control_orders import ControlOrders
 from .handback import Handback
 from .native_threads import start_thread
+from .orphans import OrphanReaper
 from .queue_poller import QueuePoller
 from .sd_notify import Systemd
 from .self_healing import SelfHealing
@@ -55,6 +57,8 @@ class Heart:
         self._thresholds = thresholds_of(self.settings)
         self._seconds = min(self.settings.heartbeat_seconds, watchdog / 3 if watchdog else 1e7)
         self._healing = SelfHealing(self.observed, self.report)
+        self._orders = ControlOrders(self.observed, self.report)
+        self._orphans = OrphanReaper()
         self._asker = QueuePoller(self.observed)
         self._latest: Optional[Dict[str, Any]] = None
         self._verdict = Verdict(verdict.UNKNOWN, "PM203", "it is starting")
@@ -98,6 +102,7 @@ class Heart:
                 worker_hooks.connect(
                     self.observed, self._recorder, self._handback, loop_seconds, self._asker.of_consumer
                 )
+                self._orders.connect()
         except Exception as error:
             self.observed.missing["hooks"] = described(error)
             # Without the hooks no signal reports it.
@@ -190,8 +195,12 @@ class Heart:
             if self._write_error:
                 self.report("the heartbeat can be written again")
             self._write_error = ""
+        self._orders.write()
         self._open_task_record()
         self._healing.look(heartbeat, self._verdict)
+        if self.settings.kind == "beat" or self.observed.pool == "prefork":
+            # Elsewhere tasks run in this process, and wait for the commands that they start.
+            self._orphans.look()
 
     def _open_task_record(self) -> None:
         """Begin the record of running tasks, before the program imports Celery, or once the disk has room."""

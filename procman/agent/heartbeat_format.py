@@ -3,10 +3,9 @@
 `procman install` installs this file beside the launcher; procman imports the same code.
 """
 
-from typing import Any, Dict, Mapping, NamedTuple
-
 from . import strict_json
-from .missed_report import OUTCOMES
+from .light_typing import Any, Dict, Mapping, NamedTuple
+from .missed_outcomes import OUTCOMES
 from .verdict import CODES, CRITICAL, FORCE, OK, PHASES, UNKNOWN, WARM, WARNING
 
 FORMAT = 1

@@ -8,12 +8,13 @@ import fcntl
 import mmap
 import os
 import struct
-from typing import Any, Iterable, Union
+from functools import partial
+from typing import Any, Callable, Iterable, Union
 
 from . import run_files
 
-# Saved before gevent or eventlet can replace it in the module.
-_pwrite = os.pwrite
+# Saved before gevent or eventlet can replace them in the module.
+_pread, _pwrite = os.pread, os.pwrite
 
 IN_PLACE = ("ext2", "ext3", "ext4", "xfs", "tmpfs")
 """The local file systems that overwrite an allocated block where it is."""
@@ -24,10 +25,13 @@ FS_EXTENT_FL = 0x80000
 
 
 class UnmappedFile:
-    """A file whose parts are assigned as those of mapped memory, with a system call each. Raises OSError."""
+    """A file whose parts are read and assigned as those of mapped memory, with a system call each. Raises OSError."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
+
+    def __getitem__(self, place: slice) -> bytes:
+        return _pread(self._descriptor, place.stop - place.start, place.start)
 
     def __setitem__(self, place: Union[int, slice], content: Any) -> None:
         if isinstance(place, slice):
@@ -49,6 +53,17 @@ def create(path: str, size: int) -> Any:
         return UnmappedFile(os.dup(descriptor))
     finally:
         os.close(descriptor)
+
+
+def writer(file: Any, structure: Any) -> Callable[..., None]:
+    """Return a function that writes values at an offset of `file`, packed by `structure`, a `struct.Struct`."""
+    if isinstance(file, mmap.mmap):
+        return partial(structure.pack_into, file)
+
+    def write(offset: int, *values: Any) -> None:
+        file[offset : offset + structure.size] = structure.pack(*values)
+
+    return write
 
 
 def _overwrites_in_place(directory: str, descriptor: int) -> bool:

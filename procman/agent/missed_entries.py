@@ -11,7 +11,7 @@ from datetime import datetime
 from time import monotonic, time
 from typing import Any, Callable, List, NamedTuple, Optional
 
-from . import beat_lock, due_times, heartbeat_format, missed_report, own_events, run_files
+from . import beat_lock, due_times, heartbeat_format, missed_outcomes, missed_report, own_events, run_files
 from .due_times import DueTimes
 from .native_threads import start_thread
 from .worker_state import EarlierBeat, WorkerState, described, printable
@@ -167,7 +167,7 @@ def missed_entries(
             missed = _judged(scheduler, entry, earlier, at, is_new=entry.last_run >= started, forgot=forgot)
         if missed:
             found.append(missed)
-    return sorted(found, key=lambda each: (each.outcome not in missed_report.NOT_SENT, each.times.total))
+    return sorted(found, key=lambda each: (each.outcome not in missed_outcomes.NOT_SENT, each.times.total))
 
 
 def _has_forgotten(entries: List[Entry], earlier: EarlierBeat, started: float) -> bool:
@@ -188,7 +188,7 @@ def _judged(
         # The time of the last run follows from when the entry was due next.
         due = earlier.due.get(entry.name, since + (every or 0.0))
         times = due_times.between(entry.zoned, since if every is None else due - every, since, at)
-        outcome = missed_report.FORGOTTEN
+        outcome = missed_outcomes.FORGOTTEN
     else:
         until = at if entry.expires is None else min(at, entry.expires)
         times = due_times.between(entry.zoned, entry.last_run, max(entry.last_run, since or 0.0), until)
@@ -196,28 +196,28 @@ def _judged(
     if times is None:
         return None if is_new else _sent_again(entry, every, since, outcome)
     is_soon = at - times.first < WORTH_SECONDS or (is_new and every is not None and every <= WORTH_SECONDS)
-    if is_soon and (every is not None or outcome == missed_report.SENT):
+    if is_soon and (every is not None or outcome == missed_outcomes.SENT):
         return None
     return Missed(entry.name, times, outcome) if outcome else None
 
 
 def _sent_again(entry: Entry, every: Optional[float], since: Optional[float], outcome: str) -> Optional[Missed]:
     """Return an entry that Celery sends because its last run was not saved: beat was killed within three minutes."""
-    if since is None or every is not None or outcome != missed_report.SENT:
+    if since is None or every is not None or outcome != missed_outcomes.SENT:
         return None
     times = due_times.between(entry.zoned, entry.last_run, entry.last_run, since)
-    return Missed(entry.name, times, missed_report.AGAIN) if times else None
+    return Missed(entry.name, times, missed_outcomes.AGAIN) if times else None
 
 
 def _outcome(scheduler: Any, entry: Entry, *, expired: bool) -> str:
     if expired:
-        return missed_report.EXPIRED
+        return missed_outcomes.EXPIRED
     if entry.is_left_out:
-        return missed_report.LEFT_OUT
+        return missed_outcomes.LEFT_OUT
     if entry.schedule.is_due(entry.last_run_at)[0]:
-        return missed_report.SENT
+        return missed_outcomes.SENT
     has_deadline = getattr(scheduler.app.conf, "beat_cron_starting_deadline", None) is not None
-    return missed_report.DEADLINE if has_deadline else ""
+    return missed_outcomes.DEADLINE if has_deadline else ""
 
 
 def _may_run(model: Any, at: float) -> bool:

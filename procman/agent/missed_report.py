@@ -7,13 +7,8 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 from .due_times import MOST_COUNTED
 from .local_time import local_time
+from .missed_outcomes import AGAIN, DEADLINE, EXPIRED, FORGOTTEN, LEFT_OUT, NOT_SENT, SENT
 from .verdict import OK, WARNING, format_duration
-
-SENT, AGAIN = "sent", "again"
-DEADLINE, FORGOTTEN, EXPIRED, LEFT_OUT = "deadline", "forgotten", "expired", "left-out"
-OUTCOMES = (SENT, AGAIN, DEADLINE, FORGOTTEN, EXPIRED, LEFT_OUT)
-NOT_SENT = (DEADLINE, FORGOTTEN, EXPIRED, LEFT_OUT)
-"""The outcomes of an entry that Celery does not send now."""
 
 MOST_SHOWN = 5
 MOST_KEPT = 10

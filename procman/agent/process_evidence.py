@@ -4,20 +4,15 @@ An old heartbeat alone proves nothing, because a healthy process may be unable t
 proc(5). The probe of a container imports this file from beside the launcher; procman imports the same code.
 """
 
-import binascii
 import os
-import time
-from typing import Callable, Iterable, List, NamedTuple, Optional
+
+from .light_typing import Callable, Iterable, List, NamedTuple, Optional
+from .process_stat import SYSTEM_TICKS, USER_TICKS, asleep_seconds, stat_fields
 
 STOPPED, TRACED = "T", "t"
 WAITS = {"R": "it waits for a processor", "D": "it waits in the kernel, for a disk for example"}
 
-USER_TICKS, SYSTEM_TICKS, START = 11, 12, 19
-"""Indexes of the CPU time and of the start in the fields that begin with the state."""
-
 CGROUPS = "/sys/fs/cgroup"
-
-BOOTTIME = getattr(time, "CLOCK_BOOTTIME", 7)  # Python 3.6 has no name for it
 
 DescendantsOf = Callable[[int], Iterable[int]]
 """Returns the processes below a process, at any depth."""
@@ -60,7 +55,7 @@ def sample(pid: int, descendants_of: DescendantsOf) -> Optional[Sample]:
         excuse=_excuse(pid, threads.values()),
         waits=next((reason for state, reason in WAITS.items() if state in states), ""),
         is_stopped=states == {STOPPED},
-        asleep=time.clock_gettime(BOOTTIME) - time.monotonic(),
+        asleep=asleep_seconds(),
     )
 
 
@@ -70,21 +65,6 @@ def _thread(pid: int, name: str) -> _Thread:
     switches = f"{status.get('voluntary_ctxt_switches')} {status.get('nonvoluntary_ctxt_switches')}"
     ticks = _ticks(stat_fields(f"{pid}/task/{name}"))
     return _Thread(status.get("State", "?")[:1], status.get("TracerPid", "0") != "0", f"{ticks} {switches}")
-
-
-def stat_fields(which: str) -> List[str]:
-    """Return the fields of a stat file, beginning with the state; empty if the process or thread has ended."""
-    try:
-        # The name before them may itself contain blanks and parentheses.
-        return _read(f"/proc/{which}/stat").rpartition(")")[2].split()
-    except OSError:
-        return []
-
-
-def start_ticks(which: str) -> int:
-    """Return when a process was started, in clock ticks after the boot; 0 if it has ended."""
-    fields = stat_fields(which)
-    return int(fields[START]) if fields else 0
 
 
 def _ticks(fields: List[str]) -> int:
@@ -126,4 +106,6 @@ def _read(path: str) -> str:
 
 
 def _digest(lines: Iterable[str]) -> str:
+    import binascii  # milliseconds, which the probe spends only on an old heartbeat
+
     return f"{binascii.crc32('; '.join(lines).encode('utf-8')):08x}"

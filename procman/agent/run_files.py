@@ -1,7 +1,8 @@
 """Read and write files in the program's run directory: atomically, following no link and never blocking."""
 
 import os
-from typing import Optional
+
+from .light_typing import Optional
 
 # Saved before eventlet replaces them in the module.
 _open, _read, _write, _close = os.open, os.read, os.write, os.close

@@ -2,9 +2,9 @@
 
 import os
 import time
-from typing import Any, List, Mapping, NamedTuple, Optional
 
 from . import run_files, strict_json
+from .light_typing import Any, List, Mapping, NamedTuple, Optional
 
 # Saved before gevent or eventlet can replace it in the module.
 _write = os.write
@@ -117,7 +117,7 @@ def _number(environment: Mapping[str, str], field: str, least: float, problems: 
 
 def _boot_id() -> Optional[str]:
     try:
-        with open(BOOT_ID, encoding="ascii") as file:
+        with open(BOOT_ID, encoding="utf-8") as file:
             return file.read(64).strip()
     except (OSError, ValueError):
         return None

@@ -11,21 +11,24 @@ from _thread import get_ident
 from time import monotonic
 from typing import Any, Callable, Dict, List, Optional
 
-from . import task_record
+from . import task_record_layout as layout
+from .mapped_file import writer
 
 ENDINGS = ("mark_as_done", "mark_as_failure", "mark_as_retry")
 """The methods of a result backend that Celery calls first after a task's code."""
 
 
 class Mark:
-    """The mark of one process or thread."""
+    """The mark of one process or thread, which has begun no task."""
 
-    __slots__ = ("current", "has_ended", "place", "state")
+    __slots__ = ("begin", "current", "file", "has_ended", "offset", "state")
 
-    def __init__(self, number: int) -> None:
-        begin = task_record.mark_offset(number)
-        self.place, self.state = slice(begin, begin + task_record.MARK.size), begin + task_record.MARK_STATE
-        """Where it is in the file, and where its last field is."""
+    def __init__(self, file: Any, number: int) -> None:
+        offset = layout.mark_offset(number)
+        writer(file, layout.MARK)(offset, os.getpid(), monotonic(), 0.0, 0, b"")
+        self.begin = writer(file, layout.BEGUN)
+        """Writes at `offset` that the code of a task begins."""
+        self.file, self.offset, self.state = file, offset + layout.BEGUN_AT, offset + layout.STATE_AT
         self.current: Any = None
         """The id of the task in progress; tasks that it calls itself have none."""
         self.has_ended = False
@@ -40,19 +43,23 @@ class TaskMarks:
         """Returns the record, or None if there is none yet."""
         self._marks: Dict[int, Mark] = {}
         self._has_threads = False
-        self._free: List[int] = list(reversed(range(task_record.MARKS)))
-        self._pid = os.getpid()
+        self._free: List[int] = list(reversed(range(layout.MARKS)))
 
     def use_threads(self) -> None:
         """Give each thread of this process that begins a task its own mark."""
         self._has_threads = True
 
     def use_process(self, number: int) -> None:
-        """Give this pool process, which has begun no task, the mark of its `number` in the pool."""
-        self._marks, self._has_threads, self._pid = {}, False, os.getpid()
-        if 0 <= number < task_record.MARKS:
-            mark = self._marks[get_ident()] = Mark(number)
-            self._write(mark, 0, 0.0)
+        """Give this pool process, which has begun no task, one of the two marks of its `number` in the pool.
+
+        It takes the older one: that of its predecessor remains until its own successor comes, so that the main process
+        can read it after it has started this one.
+        """
+        self._marks, self._has_threads = {}, False
+        file = self._file()
+        if file is not None and 0 <= number < layout.MARKS // 2:
+            older = min((2 * number, 2 * number + 1), key=lambda each: _taken(file, each))
+            self._marks[get_ident()] = Mark(file, older)
 
     # Each task takes this way, so it makes few calls.
 
@@ -62,7 +69,7 @@ class TaskMarks:
             mark = self._marks.get(get_ident()) or self._new_mark()
             if mark is not None and mark.current is None:
                 mark.current, mark.has_ended = task_id, False
-                self._write(mark, task_record.digest(task_id), monotonic())
+                mark.begin(mark.offset, monotonic(), 0, task_id.encode())
         except Exception:  # noqa: S110  # then the end of this task is unknown
             pass
 
@@ -71,9 +78,7 @@ class TaskMarks:
         try:
             mark = self._marks.get(get_ident())
             if mark is not None and mark.current == task_id and not mark.has_ended:
-                file = self._file()
-                if file is not None:
-                    file[mark.state] = task_record.ENDED
+                mark.file[mark.state] = layout.ENDED
                 mark.has_ended = True
         except Exception:  # noqa: S110
             pass
@@ -87,15 +92,18 @@ class TaskMarks:
             mark.current = None
 
     def _new_mark(self) -> Optional[Mark]:
-        if not self._has_threads or not self._free:
+        file = self._file()
+        if file is None or not self._has_threads or not self._free:
             return None
-        mark = self._marks[get_ident()] = Mark(self._free.pop())
+        mark = self._marks[get_ident()] = Mark(file, self._free.pop())
         return mark
 
-    def _write(self, mark: Mark, digest: int, now: float) -> None:
-        file = self._file()
-        if file is not None:
-            file[mark.place] = task_record.MARK.pack(self._pid, digest, now, 0)
+
+def _taken(file: Any, number: int) -> float:
+    """Return when a mark was taken; 0 if it never was."""
+    begin = layout.mark_offset(number) + layout.TAKEN_AT
+    [taken] = layout.TAKEN.unpack(file[begin : begin + layout.TAKEN.size])
+    return float(taken)
 
 
 def follow(marks: TaskMarks, pool: Optional[str]) -> None:

@@ -4,9 +4,8 @@
 code. `procman explain heartbeat` describes the fields. Times are `time.monotonic()` of the current boot.
 """
 
-from typing import Any, Mapping, NamedTuple, Optional
-
 from .broker_errors import UNREACHABLE, why_disconnected
+from .light_typing import Any, Mapping, NamedTuple, Optional
 from .local_time import local_time
 
 OK, WARNING, CRITICAL, UNKNOWN = "OK", "WARNING", "CRITICAL", "UNKNOWN"

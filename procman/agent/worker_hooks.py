@@ -8,6 +8,7 @@ from time import monotonic, time
 from typing import Any, Callable, Collection, List, NamedTuple, Optional, Tuple
 
 from . import (
+    active_requests,
     graceful_stop,
     heartbeat_format,
     pool_ends,
@@ -15,14 +16,14 @@ from . import (
     run_files,
     slots,
     task_marks,
-    task_recorder,
     verdict,
 )
+from .active_requests import members
 from .broker_digest import brokers_of
 from .broker_record import BROKER_FILE, BROKER_FILE_MODE, record_of
 from .handback import Handback
 from .routed_queues import routed_queues
-from .task_recorder import TaskRecorder, members
+from .task_recorder import TaskRecorder
 from .worker_state import ActiveTask, Measured, WorkerState, described, printable
 
 POOLS = {
@@ -115,7 +116,7 @@ def _add_steps(
         requires = ("celery.worker.components:Pool",)
 
         def start(self, parent: Any) -> None:
-            guarded(observed, "worker", lambda: _describe(parent, observed))
+            guarded(observed, "worker", lambda: _describe(parent, observed, recorder))
             guarded(observed, "running tasks", lambda: _record_tasks(observed, recorder))
             guarded(observed, "pool processes that end", lambda: pool_ends.follow(parent.pool, observed, recorder))
             _record_broker(parent.app, observed.settings.run_directory)
@@ -161,19 +162,19 @@ def guarded(observed: WorkerState, what: str, act: Callable[[], None]) -> None:
         observed.missing.pop(what, None)
 
 
-def _describe(worker: Any, observed: WorkerState) -> None:
+def _describe(worker: Any, observed: WorkerState, recorder: TaskRecorder) -> None:
     observed.node_name = printable(worker.hostname)
     observed.brokers = brokers_of(lambda: worker.app.connection_for_read())
     module = type(worker.pool).__module__
     observed.pool = POOLS.get(module, printable(module.rpartition(".")[2]))
-    observed.measure = lambda: measured(worker)
+    observed.measure = lambda: measured(worker, recorder.since)
 
 
 def _record_tasks(observed: WorkerState, recorder: TaskRecorder) -> None:
     recorder.has_pool_processes = observed.pool == "prefork"
     observed.longest_tasks = recorder.longest_tasks
-    task_recorder.follow(sys.modules["celery.worker.state"].active_requests, recorder)
-    task_recorder.follow_acknowledgements(sys.modules["kombu.message"].Message)
+    active_requests.follow(sys.modules["celery.worker.state"].active_requests, recorder)
+    active_requests.follow_acknowledgements(sys.modules["kombu.message"].Message)
 
 
 def _mark_tasks(worker: Any, recorder: TaskRecorder) -> None:
@@ -246,7 +247,7 @@ def _stamp_the_loop(consumer: Any, observed: WorkerState, seconds: float) -> Non
 # Slots and tasks -----------------------------------------------------------------------------------------------------
 
 
-def measured(worker: Any) -> Measured:
+def measured(worker: Any, recorded_since: Callable[[Any], Optional[float]]) -> Measured:
     """Count the tasks of `worker`; runs in another thread, and so copies each collection in one step."""
     state = sys.modules["celery.worker.state"]
     accepted = state.all_total_count[0]
@@ -263,7 +264,7 @@ def measured(worker: Any) -> Measured:
         received=(accepted, busy, tuple(sorted(map(id, reserved)))),
         scheduled=scheduled.all,
         excused=_is_excused(worker.consumer, scheduled, len(reserved)),
-        tasks=_tasks(active),
+        tasks=_tasks(active, recorded_since),
         pool=pool_processes.observe(worker.pool),
     )
 
@@ -315,15 +316,17 @@ def _is_of_a_task(waiting: Any) -> bool:
         return False
 
 
-def _tasks(active: List[Any]) -> Tuple[ActiveTask, ...]:
+def _tasks(
+    active: List[Any], recorded_since: Callable[[Any], Optional[float]] = lambda _: None
+) -> Tuple[ActiveTask, ...]:
     return tuple(
-        ActiveTask(request.id, request.name, _since(request)) for request in active[: heartbeat_format.MAX_TASKS]
+        ActiveTask(each.id, each.name, recorded_since(each) or _since(each))
+        for each in active[: heartbeat_format.MAX_TASKS]
     )
 
 
 def _since(request: Any) -> Optional[float]:
-    # Celery has the wall-clock time, and that clock may be set while the task runs: convert it once, at first sight,
-    # which is usually that of the task recorder.
+    # Celery has the wall-clock time, and that clock may be set while the task runs: convert it once, at first sight.
     if not hasattr(request, "procman_since"):
         started = getattr(request, "time_start", None)
         if not isinstance(started, float):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from enum import Enum
 from importlib import import_module
 from typing import TYPE_CHECKING, cast
@@ -36,10 +37,10 @@ class Watcher(Enum):
 class Rule:
     """Values of a key that a backend or export target does not support; the configuration refuses them."""
 
-    key: str
+    key: str = ""
     """Such as `project.group` or `health.procman`; `program.nice` is the key `nice` of every program,
     `command.user` the key of every command."""
-    problem: str
+    problem: str = ""
     """The message, with a remedy; `{value}` is replaced by the value of the key."""
     refused: str = ""
     """A regular expression that matches somewhere in a refused value; empty: every value is refused."""
@@ -47,6 +48,8 @@ class Rule:
     """The scope in which the value is refused; None: both."""
     beside: str = ""
     """The value is refused only if this key is set too, for the same program if both are keys of programs."""
+    examine: Callable[[Project], Iterable[tuple[str, str]]] | None = None
+    """Instead of all that: yields the keys and problems of a project that no value of one key shows."""
 
 
 @record(frozen=True)

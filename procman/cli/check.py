@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("files", metavar="[FILE]...", nargs=-1, type=click.Path(path_type=Path))
-@click.option("--lint", is_flag=True, help="Check FILEs for supervisord or systemd that procman does not manage.")
+@click.option("--lint", is_flag=True, help="Check FILEs that procman does not manage.")
 @click.option("-v", "--verbose", is_flag=True, help="Show results that are OK, and accepted warnings, too.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON document; see `procman explain check`.")
 @options.seconds("--timeout", kind=options.Seconds(1), default=30, explanation="Time limit for the app to answer.")
@@ -52,7 +52,8 @@ def check(
     programs. `procman install` runs the same checks first. `procman explain CODE` explains a result.
 
     With --lint, checks FILEs that procman does not manage instead, and needs no procman.toml: supervisord's files with
-    those that they include, units with their drop-ins, and directories of them. A warning that `accept` in [project]
+    those that they include, units with their drop-ins, compose files, Dockerfiles, Kubernetes manifests, and
+    directories of them. A warning that `accept` in [project]
     names is only counted, as is a finding that a comment in the file ignores.
 
     Exit status: 0 no result is CRITICAL; 1 at least one is; 2 wrong usage or configuration, or --lint recognised no

@@ -24,6 +24,7 @@ COMMANDS = {
     "init": "Inspect a project and write its procman.toml.",
     "check": "Check that the programs will run, without starting them.",
     "render": "Print every file that an install would write.",
+    "export": "Print the files for Compose, a Dockerfile or Kubernetes.",
     "diff": "Show what an install would change.",
     "install": "Install the files and start the programs.",
     "history": "List the generations that a rollback can restore.",

@@ -15,6 +15,7 @@ from procman.errors import ConfigurationError, ProcmanError
 from procman.output.terminal import printable
 
 if TYPE_CHECKING:
+    from procman.backends.base import ExportTarget
     from procman.lookup import Chosen, Installed
     from procman.project import Project
 
@@ -34,10 +35,11 @@ class Selection(NamedTuple):
         """Return the selection by the options before the command."""
         return cls(parameters.get("configuration"), parameters.get("project"))
 
-    def configured(self, *, standard_input: bool = False) -> Project:
+    def configured(self, *, standard_input: bool = False, target: ExportTarget | None = None) -> Project:
         """Return the project that procman.toml describes, with its defaults, validated.
 
-        With `standard_input`, `--config -` reads it from there; a command that writes would record a path.
+        With `standard_input`, `--config -` reads it from there; a command that writes would record a path. `target` is
+        what it is rendered for, by default its backend.
         """
         from procman.lookup import configured
 
@@ -45,8 +47,8 @@ class Selection(NamedTuple):
             from procman.config.read_file import read_standard_input
 
             named = self._replace(configuration=None)
-            return configured(named._chosen(), read_standard_input(sys.stdin.buffer))
-        return configured(self._chosen())
+            return configured(named._chosen(), read_standard_input(sys.stdin.buffer), target)
+        return configured(self._chosen(), target=target)
 
     def installed(self, *, formerly: bool = False, acts: bool = False, partly: bool = False) -> Installed:
         """Return the project as it was installed, even if procman.toml has changed; report a file that is unusable.
@@ -81,7 +83,7 @@ class Selection(NamedTuple):
 
         if self.configuration == STANDARD_INPUT:
             raise ConfigurationError(
-                ["--config -: only render, check and diff can read procman.toml from standard input"],
+                ["--config -: only render, export, check and diff can read procman.toml from standard input"],
                 hint="Write it to a file, and name that: --config PATH",
             )
         try:

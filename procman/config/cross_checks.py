@@ -231,6 +231,9 @@ def _check_rules(document: Document, project: Project, rules: Iterable[Rule]) ->
     if not document.is_valid("project.backend"):
         return
     for rule in rules:
+        if rule.examine:
+            _add_found(document, rule.examine(project))
+            continue
         if rule.scope and not (rule.scope is project.scope and document.is_valid("project.scope")):
             continue
         beside = _settings(document, project, rule.beside) if rule.beside else []
@@ -239,6 +242,14 @@ def _check_rules(document: Document, project: Project, rules: Iterable[Rule]) ->
                 continue
             if value is not None and re.search(rule.refused, str(value)):
                 document.add_problem(place, rule.problem.format(value=value))
+
+
+def _add_found(document: Document, found: Iterable[tuple[str, str]]) -> None:
+    """Note problems by their keys, except where the value of the key has a problem of its own."""
+    for key, problem in found:
+        place = document.setting(*key.rsplit(".", 1)) if "." in key else key
+        if document.is_valid(place):
+            document.add_problem(place, problem)
 
 
 def _is_beside(program: Program | None, other: Program | None) -> bool:

@@ -11,7 +11,16 @@ from typing import Any, get_type_hints
 from procman.config import value_types
 from procman.config.value_types import Type
 from procman.model import HealthSettings, SupervisorSettings
-from procman.project import Beat, Command, Program, Project, SystemdSettings, Worker
+from procman.project import (
+    Beat,
+    Command,
+    KubernetesProgram,
+    KubernetesSettings,
+    Program,
+    Project,
+    SystemdSettings,
+    Worker,
+)
 
 
 @dataclass(frozen=True)
@@ -78,12 +87,15 @@ COMMAND = _keys_of(Command)
 SUPERVISOR = _keys_of(SupervisorSettings)
 SYSTEMD = _keys_of(SystemdSettings)
 HEALTH = _keys_of(HealthSettings)
+KUBERNETES = _keys_of(KubernetesSettings)
+KUBERNETES_PROGRAM = _keys_of(KubernetesProgram)
 
 SINGLE_TABLES = {
     "project": PROJECT,
     "supervisor": SUPERVISOR,
     "systemd": SYSTEMD,
     "health": HEALTH,
+    "kubernetes": KUBERNETES,
     "beat": (*PROGRAM, *BEAT),
 }
 NAMED_TABLES = {"worker": (*PROGRAM, *WORKER), "command": (*PROGRAM, *COMMAND)}
@@ -104,10 +116,13 @@ SUPERVISOR_UNITS = {
 }
 """The units of their packages, by the same path."""
 
-SUBTABLES = ("environment", "supervisor", "systemd")
+SUBTABLES = ("environment", "supervisor", "systemd", "kubernetes")
 """Tables that each program can have: `[worker.crop.environment]`."""
 
-TABLES = ("project", "defaults", "environment", "worker", "beat", "command", "supervisor", "systemd", "health")
+TABLES = (
+    *("project", "defaults", "environment", "worker", "beat", "command"),
+    *("supervisor", "systemd", "health", "kubernetes"),
+)
 
 
 def place_of(name: str) -> str:

@@ -18,7 +18,7 @@ from procman.config.read_file import read_text
 from procman.config.toml_lines import dotted
 from procman.errors import ConfigurationError
 from procman.model import Directories, Scope, SupervisorMode, SupervisorSettings
-from procman.project import Project
+from procman.project import KubernetesSettings, Project
 
 DEBIAN = "/etc/supervisor/supervisord.conf"
 
@@ -56,6 +56,9 @@ def _project(document: Document, environment: Mapping[str, str], target: ExportT
         configuration_file=document.path,
         supervisor=_supervisor(document, scope, directories),
         systemd=read_systemd.read_settings(document),
+        kubernetes=KubernetesSettings(
+            **document.read_all(document.section("kubernetes"), "kubernetes", keys.KUBERNETES)
+        ),
         health=health,
         directories=directories,
         programs=read_programs.read_programs(document, name, directories, values["public"], health),

@@ -19,7 +19,7 @@ from procman.config.read_systemd import read_directives
 from procman.config.supervisor_options import read_options
 from procman.config.toml_lines import dotted
 from procman.model import Directories, HealthSettings, Kind
-from procman.project import Beat, Command, Program, Worker
+from procman.project import Beat, Command, KubernetesProgram, Program, Worker
 from procman.secrets import words_hold_password
 
 OF_HEALTH = {key.field for key in keys.PROGRAM} & {key.field for key in keys.HEALTH}
@@ -141,7 +141,12 @@ class _Reader:
         return {
             "supervisor_options": read_options(document, options, f"{where}.supervisor", is_command=is_command),
             "systemd_directives": read_directives(document, directives, f"{where}.systemd", is_command=is_command),
+            "kubernetes": self._kubernetes(table, f"{where}.kubernetes"),
         }
+
+    def _kubernetes(self, table: Table, where: str) -> KubernetesProgram:
+        own = self.document.table(table.get("kubernetes", {}), where)
+        return KubernetesProgram(**self.document.read_all(own, where, keys.KUBERNETES_PROGRAM))
 
     def _check_placeholders(self, values: Mapping[str, Any], environment: Mapping[str, str], where: str) -> None:
         texts = [(name, word) for name in ("argv", "reload_command") for word in values[name] or ()]

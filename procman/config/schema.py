@@ -31,8 +31,14 @@ DESCRIPTIONS = {
     "supervisor": "Which supervisord runs the programs, and where it reads them from.",
     "systemd": "The version of systemd that the units are for, their sandbox and their logs.",
     "health": "When a program is unhealthy, and what happens then.",
+    "kubernetes": "What `procman export kubernetes` needs beside the other keys.",
 }
-SUBTABLES = {"environment": "environment", "supervisor": "supervisor_options", "systemd": "systemd_directives"}
+SUBTABLES = {
+    "environment": "environment",
+    "supervisor": "supervisor_options",
+    "systemd": "systemd_directives",
+    "kubernetes": "kubernetes_of_program",
+}
 """The tables that each program can have, with their definitions."""
 SUBTABLES_OF_COMMANDS = SUBTABLES | {
     "supervisor": "supervisor_options_of_commands",
@@ -58,6 +64,10 @@ def schema() -> Schema:
             "supervisor_options_of_commands": _supervisor_options(supervisor_options.FREE_OF_COMMANDS),
             "systemd_directives": _systemd_directives(),
             "systemd_directives_of_commands": _systemd_directives(systemd_directives.OF_COMMANDS),
+            "kubernetes_of_program": {
+                "description": "What the program needs in Kubernetes.",
+                **_table(keys.KUBERNETES_PROGRAM),
+            },
         },
     }
 
@@ -74,6 +84,7 @@ def _tables() -> Schema:
         "supervisor": _table(keys.SUPERVISOR),
         "systemd": _table(keys.SYSTEMD, {"directives": "systemd_directives"}),
         "health": _table(keys.HEALTH),
+        "kubernetes": _table(keys.KUBERNETES),
     }
     return {
         name: {"description": DESCRIPTIONS[name], **table} if name in DESCRIPTIONS else table

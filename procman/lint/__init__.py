@@ -1,1 +1,1 @@
-"""Rules for supervisord's and systemd's files that procman did not write: pure functions of their content."""
+"""Rules for files of process managers and engines that procman did not write: pure functions of their content."""

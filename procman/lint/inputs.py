@@ -16,10 +16,18 @@ YES = ("true", "yes", "on", "1")
 
 
 class Reader(Enum):
-    """The process manager that reads the file."""
+    """The process manager, or the engine for containers, that reads the file."""
 
     SUPERVISOR = "supervisor"
     SYSTEMD = "systemd"
+    COMPOSE = "compose"
+    DOCKERFILE = "dockerfile"
+    KUBERNETES = "kubernetes"
+
+    @property
+    def runs_containers(self) -> bool:
+        """Return whether it is an engine for containers."""
+        return self not in (Reader.SUPERVISOR, Reader.SYSTEMD)
 
 
 @dataclass(frozen=True)
@@ -79,8 +87,37 @@ class LogFile:
 
 
 @dataclass(frozen=True)
+class Probe:
+    """A command by which an engine asks whether a container works."""
+
+    setting: Setting
+    words: tuple[str, ...]
+    """With a shell in front, if the engine runs one."""
+
+
+@dataclass(frozen=True)
+class Container:
+    """How an engine runs a program; every field is as the file has it."""
+
+    words: tuple[str, ...] = ()
+    """The command, with an init or shell in front of Celery."""
+    default_grace_seconds: float | None = None
+    """How long the engine waits after a stop signal if the file does not set it; None: the file cannot set it."""
+    grace: Setting | None = None
+    grace_seconds: float | None = None
+    stop_signal: Setting | None = None
+    probes: tuple[Probe, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    controller: str = ""
+    """The kind of the Kubernetes object, such as Deployment."""
+    strategy: Setting | None = None
+    """How a Deployment replaces its pods; None: by default, with a surge."""
+    replicas: int = 1
+
+
+@dataclass(frozen=True)
 class Part:
-    """A section for a program, a section for supervisord itself, or a unit, with all files that add to it."""
+    """A section for a program or for supervisord itself, a unit, or a container, with all files that add to it."""
 
     reader: Reader
     file: Path
@@ -105,6 +142,8 @@ class Part:
     """The user that supervisord changes to at its start; empty: it keeps the user that starts it."""
     unreadable: str = ""
     """Why the process manager refuses the whole file."""
+    container: Container = Container()
+    """What an engine for containers does with it."""
 
     @property
     def celery(self) -> Kind | None:

@@ -1,4 +1,4 @@
-"""Lint supervisord's and systemd's files (`procman check --lint`): lost tasks, orphans and exposed secrets."""
+"""Lint files of supervisord, systemd and container engines (`procman check --lint`): lost tasks, orphans, secrets."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from pathlib import Path
 from procman.errors import ConfigurationError, ProcmanError
 from procman.init.importing.contents import content_of
 from procman.lint.inputs import Finding, LintReport, Part, Reader
+from procman.lint.read_compose import compose_parts
+from procman.lint.read_dockerfile import dockerfile_parts
+from procman.lint.read_kubernetes import kubernetes_parts
 from procman.lint.read_supervisor import supervisor_parts
 from procman.lint.read_systemd import systemd_parts
 from procman.lint.registry import findings
@@ -18,7 +21,10 @@ from procman.model import Level
 
 UNIT_SUFFIXES = (".service", ".target", ".timer", ".socket", ".path", ".mount", ".slice")
 UNIT_SECTION = re.compile(r"^\[(Unit|Service|Install)\]\s*$", re.MULTILINE)
-IN_DIRECTORIES = (".conf", ".ini", ".service")
+IN_DIRECTORIES = (".conf", ".ini", ".service", ".yaml", ".yml")
+DOCKERFILE = re.compile(r"(?i)(?:.*\.)?(?:dockerfile|containerfile)(?:\..*)?")
+COMPOSE = re.compile(r"^services:", re.MULTILINE)
+KUBERNETES = (re.compile(r"^apiVersion:", re.MULTILINE), re.compile(r"^kind:", re.MULTILINE))
 MOST_FILES = 1000
 """In a directory."""
 
@@ -51,6 +57,9 @@ def _parts(readers: Mapping[Path, Reader], environment: Mapping[str, str], root:
         return [
             *supervisor_parts(files[Reader.SUPERVISOR], environment, root),
             *systemd_parts(files[Reader.SYSTEMD], environment, root),
+            *compose_parts(files[Reader.COMPOSE]),
+            *dockerfile_parts(files[Reader.DOCKERFILE]),
+            *kubernetes_parts(files[Reader.KUBERNETES]),
         ]
     except ProcmanError as error:
         raise ConfigurationError([error.message], hint=error.hint) from None
@@ -78,11 +87,9 @@ def _readers(files: Sequence[Path]) -> dict[Path, Reader]:
             found[file] = reader
         elif is_named:
             other = f"; `procman check --config {file}` checks a procman.toml" if file.suffix == ".toml" else ""
-            problems.append(f"{file}: neither a file of supervisord nor a unit of systemd{other}")
+            problems.append(f"{file}: not a file of supervisord, systemd, Compose, Docker or Kubernetes{other}")
     if problems:
-        hint = (
-            "Name supervisord or systemd files, such as conf.d/celery.conf. `procman init --from` reads more formats."
-        )
+        hint = "Name a file that starts Celery, such as conf.d/celery.conf. `procman init --from` reads more formats."
         raise ConfigurationError(problems, hint=hint)
     return found
 
@@ -99,7 +106,7 @@ def _expanded(files: Sequence[Path]) -> Iterator[tuple[Path, bool]]:
 
 def _in_directory(directory: Path) -> list[Path]:
     try:
-        found = [path for path in sorted(directory.iterdir()) if path.suffix in IN_DIRECTORIES and path.is_file()]
+        found = [path for path in sorted(directory.iterdir()) if _is_candidate(path) and path.is_file()]
     except OSError as error:
         raise ConfigurationError([f"{directory}: cannot be read: {error.strerror}"]) from None
     if len(found) > MOST_FILES:
@@ -107,9 +114,23 @@ def _in_directory(directory: Path) -> list[Path]:
     return found
 
 
+def _is_candidate(path: Path) -> bool:
+    return path.suffix in IN_DIRECTORIES or DOCKERFILE.fullmatch(path.name) is not None
+
+
+def _reader_of_yaml(text: str) -> Reader | None:
+    if COMPOSE.search(text):
+        return Reader.COMPOSE
+    return Reader.KUBERNETES if all(each.search(text) for each in KUBERNETES) else None
+
+
 def _reader(file: Path, text: str) -> Reader | None:
     if file.suffix == ".toml":
         return None
+    if DOCKERFILE.fullmatch(file.name):
+        return Reader.DOCKERFILE
+    if file.suffix in (".yaml", ".yml"):
+        return _reader_of_yaml(text)
     if file.suffix in UNIT_SUFFIXES or UNIT_SECTION.search(text):
         return Reader.SYSTEMD
     lines = [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith(("#", ";"))]

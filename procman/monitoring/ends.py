@@ -25,6 +25,9 @@ from procman.monitoring.running_tasks import CLOCK_SECONDS, task_records
 HISTORY_SECONDS = 3600.0
 DAY_SECONDS = 86400.0
 
+AGENT_SECONDS = 120.0
+"""How much later than the process its agent may start, on a busy host."""
+
 HEALING_SECONDS = 60.0
 """How long after its stop timeout healing or systemd's watchdog has killed a program."""
 
@@ -47,10 +50,16 @@ def _report(manifest: Manifest, program: InstalledProgram, end: End, kills: Iter
 
 
 def is_of(end: End, pid: int, started: float) -> bool:
-    """Return whether `end` is that of the process `pid` that began at `started`, by its own clock."""
+    """Return whether `end` is that of the process `pid` that began at `started`, by its own clock.
+
+    Neither supervisord's log nor the journal has the start in clock ticks, which no setting of the clock could change.
+    """
     if end.pid is not None and pid != end.pid and not end.of_keeper:
         return False
-    return (end.started or 0.0) - CLOCK_SECONDS <= started <= end.at
+    began = end.started or 0.0
+    # Both note the start at once. If the clock was set back later, the end seems to come before it.
+    latest = end.at if end.at >= began else began + AGENT_SECONDS
+    return began - CLOCK_SECONDS <= started <= latest
 
 
 def pool_reports(says: Mapping[str, Any], since: float) -> list[EndReport]:

@@ -15,6 +15,7 @@ from tests.agent.conftest import Start
 from tests.agent.heartbeats import EVENT_LOOP, SEND_WHEN_READY, Site
 from tests.agent.launching import install_launcher
 from tests.celery_environments import CELERY_5_7, CeleryEnvironment, environment_of
+from tests.product import eventually
 
 MORE = """
 @app.task(name="mysite.leave")
@@ -89,3 +90,30 @@ def test_kill_is_unknown_without_a_cgroup_of_its_own_in_version_2(tmp_path: Path
     (tmp_path / "own").write_text(own)
     assert not memory_events.Kills(str(tmp_path), str(tmp_path / "own")).has_risen()
     assert not memory_events.Kills(str(tmp_path), str(tmp_path / "missing")).has_risen()
+
+
+FREEZE = """
+import signal
+
+@app.task(name="mysite.freeze")
+def freeze(path):
+    # Before the main process has read that this task was accepted, if it is not faster.
+    os.kill(os.getppid(), signal.SIGSTOP)
+    open(path, "w").close()
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.celery
+def test_task_of_a_pool_process_that_died_unnoticed_has_begun(tmp_path: Path, start: Start) -> None:
+    environment = environment_of(CELERY_5_7)
+    assert environment
+    site = Site(install_launcher(tmp_path, environment.python), start)
+    begun = tmp_path / "begun"
+    site.app(EVENT_LOOP + FREEZE + SEND_WHEN_READY.format(tasks=[("mysite.freeze", [str(begun)])]))
+    worker = site.worker("--concurrency=1", "--hostname=unnoticed@%h")
+    main = psutil.Process(worker.pid)
+    eventually(lambda: begun.exists() and [each.status() for each in main.children()] == ["zombie"], "the process died")
+    main.resume()
+    worker.wait_for(lambda _: _lost(worker.run_directory), "its task is given up")
+    assert [event["action"] for event in _lost(worker.run_directory)] == ["gone"]

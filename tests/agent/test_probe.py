@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -163,7 +164,8 @@ def test_process_that_is_stopped_is_frozen(container: Container, process: subpro
 def test_process_that_acts_and_cannot_write_is_not_restarted(installation: Installation) -> None:
     with subprocess.Popen([sys.executable, "-c", "import time\nwhile True: time.sleep(0.01)"]) as acting:
         container = Container(installation, acting.pid)
-        container.write(written=time.monotonic() - 100, started=time.monotonic() + 1)
+        # On a busy machine it gets no processor for a while.
+        container.write(written=time.monotonic() - 100, started=time.monotonic() + 1, interval=10)
         status, line = container.ask("live")
         acting.kill()
     assert (status, "although its main process runs" in line) == (0, True), line
@@ -175,3 +177,18 @@ def test_wrong_usage_is_an_error_of_its_own(installation: Installation, words: t
     done = run([str(installation.python), str(probe), *words], Path("/"), {})
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "usage: python3 probe.py startup|live|ready\n"
+
+
+SPARED = {"typing", "re", "json", "enum", "datetime", "importlib", "types", "contextlib", "math"}
+SPARED |= {"procman_agent.process_evidence", "procman_agent.process_watch", "binascii"}
+
+
+def test_modules_that_take_longer_than_an_answer_are_not_imported(container: Container) -> None:
+    container.write(**BEAT | {"tick_due": time.monotonic() + 5})
+    installation = container.installation
+    probe = installation.launcher.with_name("probe.py")
+    done = run([str(installation.python), "-ISv", str(probe), "live"], Path("/"), installation.environment("beat"))
+    imported = set(re.findall("^import '([^']*)' #", done.stderr, re.MULTILINE))
+    assert done.returncode == 0
+    assert {"os", "procman_agent.verdict", "procman_agent.process_stat"} <= imported
+    assert imported & SPARED == set()

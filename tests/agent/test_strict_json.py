@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from procman.agent import strict_json
 from procman.agent.heartbeat_format import read
 from procman.agent.strict_json import parse
 from procman.errors import ProcmanError
@@ -58,6 +59,25 @@ def test_hostile_document_is_refused(text: str) -> None:
 @pytest.mark.parametrize("text", HARMLESS.values(), ids=list(HARMLESS))
 def test_harmless_document_is_read(text: str) -> None:
     assert parse(text) == json.loads(text)
+
+
+@pytest.mark.parametrize("text", [*HOSTILE.values(), *HARMLESS.values()], ids=[*HOSTILE, *HARMLESS])
+def test_python_without_the_scanner_in_c_parses_the_same(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def outcome() -> object:
+        try:
+            return parse(text)
+        except ValueError as error:
+            return str(error)
+
+    with_scanner = outcome()
+    monkeypatch.setattr(strict_json, "_SCAN", None)
+    assert outcome() == with_scanner
+
+
+def test_blanks_around_a_document_are_no_part_of_it() -> None:
+    assert parse(" \t\r\n[1] \n") == [1]
+    with pytest.raises(ValueError, match="line 2 column 2"):
+        parse("\n[\v]")
 
 
 def test_long_document_is_refused() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,8 +14,9 @@ import psutil
 import pytest
 
 from procman.agent import task_record
+from procman.agent import task_record_layout as layout
 from procman.agent.task_marks import TaskMarks, _after, _before
-from procman.agent.task_record import BEGUN, FINISHED, MARKS, WAITING, RunningTask
+from procman.agent.task_record import BEGUN, FINISHED, WAITING, RunningTask
 from tests.agent.conftest import Start
 from tests.agent.heartbeats import EVENT_LOOP, SEND_WHEN_READY, Site
 from tests.agent.launching import install_launcher
@@ -43,6 +45,37 @@ def test_mark_of_a_pool_process_shows_the_progress_of_its_task() -> None:
     marks.leave("a")
     marks.begin("b")
     assert progress_of(content) == [WAITING]
+
+
+def test_mark_of_a_dead_process_remains_until_the_second_after_it_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    content = record_of(running())
+    marks = TaskMarks(lambda: content)
+    marks.use_process(5)
+    marks.begin("a")
+    found = []
+    for successor in (os.getpid() + 1, os.getpid() + 2):
+        monkeypatch.setattr(os, "getpid", partial(int, successor))
+        marks.use_process(5)
+        marks.begin("b")
+        marks.leave("b")
+        found.append(progress_of(content))
+    assert found == [[BEGUN], [""]]
+
+
+@pytest.mark.parametrize("number", range(layout.BEGUN.size))
+def test_process_killed_while_it_marks_a_begin_has_not_begun(number: int) -> None:
+    task = running()
+    content = record_of(task)
+    marks = TaskMarks(lambda: content)
+    marks.use_process(0)
+    before = bytes(content)
+    marks.begin("a")
+    begin = layout.mark_offset(0) + layout.BEGUN_AT
+    # Writing clears the place first.
+    for cut in (before, before[:begin] + bytes(layout.BEGUN.size) + before[begin + layout.BEGUN.size :]):
+        found = bytearray(cut)
+        found[begin : begin + number] = content[begin : begin + number]
+        assert progress_of(found) == ([BEGUN] if number > layout.BEGUN.size - layout.MARKED_ID else [WAITING])
 
 
 def test_task_that_a_task_calls_itself_changes_nothing() -> None:
@@ -79,7 +112,7 @@ def test_earlier_run_of_the_same_task_in_the_process_does_not_count() -> None:
     marks.leave("a")
     time.sleep(0.01)
     again = record_of(running())
-    again[task_record.SIZE_BEFORE :] = content[task_record.SIZE_BEFORE :]
+    again[layout.MARKS_AT :] = content[layout.MARKS_AT :]
     assert progress_of(again) == [WAITING]
 
 
@@ -93,7 +126,7 @@ def test_thread_without_a_mark_is_unknown() -> None:
     assert progress_of(content) == [BEGUN]
 
 
-@pytest.mark.parametrize("number", [-1, MARKS])
+@pytest.mark.parametrize("number", [-1, layout.MARKS // 2])
 def test_process_beyond_the_last_mark_has_none(number: int) -> None:
     content = record_of(running())
     marks = TaskMarks(lambda: content)

@@ -6,17 +6,8 @@ import random
 
 import pytest
 
-from procman.agent.task_record import (
-    FILES,
-    SIZE,
-    SLOT_BODY,
-    SLOTS,
-    START_TICKS_AT,
-    RunningTask,
-    TaskRecord,
-    offset_of,
-    read,
-)
+from procman.agent.task_record import FILES, SIZE, RunningTask, TaskRecord, read
+from procman.agent.task_record_layout import MAGIC, SLOT_BODY, SLOTS, START_TICKS_AT, slot_offset
 from tests.agent.task_records import BEGAN, BOOT, record_of, slot
 
 CROP = RunningTask("6d4f1e7a", "shop.crop", 120.5, 1796000000.5, 4711, acks_late=True)
@@ -38,7 +29,7 @@ def test_a_slot_cut_anywhere_while_it_is_written_costs_no_other_slot() -> None:
     body = slot(MAIL)[SLOT_BODY:]
     for written in range(len(body)):
         content = record_of(CROP)
-        begin = offset_of(1) + SLOT_BODY
+        begin = slot_offset(1) + SLOT_BODY
         content[begin : begin + written] = body[:written]
         assert read(bytes(content)).tasks == (CROP,)
 
@@ -47,7 +38,7 @@ def test_a_damaged_slot_is_counted_and_costs_no_other_slot() -> None:
     chance = random.Random(1)
     for _ in range(200):
         content = record_of(CROP, MAIL)
-        place = chance.randrange(offset_of(0), offset_of(0) + len(slot(CROP)))
+        place = chance.randrange(slot_offset(0), slot_offset(0) + len(slot(CROP)))
         content[place] ^= 1 << chance.randrange(8)
         found = read(bytes(content))
         assert (found.tasks, found.damaged) == ((MAIL,), 1)
@@ -79,6 +70,14 @@ def test_an_id_that_is_too_long_is_cut_at_a_character(text: str, kept: str) -> N
 def test_anything_else_is_refused(content: bytes) -> None:
     with pytest.raises(ValueError, match=r"."):
         read(content)
+
+
+@pytest.mark.parametrize("earlier", [b"pmtasks1", b"pmtasks2"])
+def test_record_of_another_version_is_refused_as_such(earlier: bytes) -> None:
+    content = bytes(record_of(CROP)).replace(MAGIC, earlier, 1)
+    for found in (content, content[: SIZE // 2]):
+        with pytest.raises(ValueError, match="another version of procman wrote it"):
+            read(found)
 
 
 def test_random_bytes_are_refused_or_read() -> None:

@@ -17,9 +17,11 @@ from typing import Any
 
 import pytest
 
-from procman.agent import mapped_file, task_record, task_recorder
+from procman.agent import active_requests, mapped_file, task_record
+from procman.agent import task_record_layout as layout
 from procman.agent.settings import HealthSettings
-from procman.agent.task_record import KEPT, SLOTS, TaskRecord
+from procman.agent.task_record import KEPT, TaskRecord
+from procman.agent.task_record_layout import SLOTS
 from procman.agent.task_recorder import MOST_KINDS, TaskRecorder
 from procman.host.process import start_ticks
 
@@ -59,7 +61,7 @@ def opened(directory: Path) -> tuple[TaskRecorder, Any]:
     """Return an open recorder, and the set of requests that it follows."""
     recorder, active = recorder_in(directory), weakref.WeakSet[Request]()
     recorder.open()
-    task_recorder.follow(active, recorder)
+    active_requests.follow(active, recorder)
     return recorder, active
 
 
@@ -91,7 +93,7 @@ def test_early_acknowledgement_is_noted_once_the_broker_knows_of_it(tmp_path: Pa
     class Acknowledged(Message):
         pass
 
-    task_recorder.follow_acknowledgements(Acknowledged)
+    active_requests.follow_acknowledgements(Acknowledged)
     _, active = opened(tmp_path)
     early, late, ended = Request("early"), Request("late", acks_late=True), Request("ended")
     for request in (early, late, ended):
@@ -107,9 +109,9 @@ def test_early_acknowledgement_is_noted_once_the_broker_knows_of_it(tmp_path: Pa
         assert request.message.calls == [(True,)]
     pending = {task.id: task.is_unacknowledged for task in record(tmp_path).tasks}
     assert pending == {"early": False, "late": False, "other": True}
-    task_recorder.note_acknowledgement(other.message, task_record.ON_ITS_WAY)
+    active_requests.note_acknowledgement(other.message, layout.ON_ITS_WAY)
     assert [task.may_be_acknowledged for task in record(tmp_path).tasks if not task.acks_late] == [False, True]
-    task_recorder.note_acknowledgement(other.message)
+    active_requests.note_acknowledgement(other.message)
     assert not any(task.is_unacknowledged for task in record(tmp_path).tasks)
 
 
@@ -265,7 +267,7 @@ def test_a_link_in_the_place_of_the_record_is_not_followed(tmp_path: Path) -> No
 
 def test_a_record_that_is_opened_late_counts_the_tasks_that_already_run(tmp_path: Path) -> None:
     recorder, active = recorder_in(tmp_path / "missing"), weakref.WeakSet[Request]()
-    task_recorder.follow(active, recorder)
+    active_requests.follow(active, recorder)
     early, late = Request("early"), Request("late")
     active.add(early)
     with pytest.raises(FileNotFoundError):

@@ -67,7 +67,7 @@ def test_project_is_chosen_before_or_after_the_command(
     words: str, command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    name = ["celery"] if command in ("hold", "logs", "run") else []
+    name = {"export": ["compose"]}.get(command, ["celery"] if command in ("hold", "logs", "run") else [])
     assert run([*shlex.split(words.format(command)), *name]) == (3 if command == "health" else 2)
     assert f"procman: {tmp_path}/missing.toml: no such file (named by --config)\n" in capsys.readouterr().err
 

@@ -24,9 +24,9 @@ scope = "user"
 mode = "embedded"
 """
 
-READING = ("render", "check", "diff")
+READING = ("render", "export", "check", "diff")
 WITHOUT_A_PROJECT = ("init", "explain", "completion", "schema", "list")
-NAMES = {"logs": ["celery"], "run": ["celery"], "hold": ["celery"]}
+NAMES = {"export": ["compose"], "logs": ["celery"], "run": ["celery"], "hold": ["celery"]}
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ def test_errors_name_standard_input(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     given(monkeypatch, text)
-    assert run(["--config", "-", command]) == 2
+    assert run(["--config", "-", command, *NAMES.get(command, [])]) == 2
     errors = capsys.readouterr().err
     assert problem in errors
     assert str(place) not in errors
@@ -99,7 +99,7 @@ def test_every_other_command_refuses_it_with_the_remedy(
     given(monkeypatch, TOML)
     assert run(["--config", "-", command, *NAMES.get(command, [])]) in (2, 3)
     errors = capsys.readouterr().err
-    assert "--config -: only render, check and diff can read procman.toml from standard input" in errors
+    assert "--config -: only render, export, check and diff can read procman.toml from standard input" in errors
     assert "  Write it to a file, and name that: --config PATH" in errors
     assert list(place.iterdir()) == []
 

@@ -29,7 +29,7 @@ def test_module_updates_a_page(tmp_path: Path) -> None:
 
 def test_every_key_option_and_directive_is_listed() -> None:
     found = set(re.findall(r"^\| `(\w+)` \|", reference(), re.MULTILINE))
-    tables = (*keys.SINGLE_TABLES.values(), *keys.NAMED_TABLES.values())
+    tables = (*keys.SINGLE_TABLES.values(), *keys.NAMED_TABLES.values(), keys.KUBERNETES_PROGRAM)
     assert found == {
         *(key.name for table in tables for key in table),
         *supervisor_options.FREE,

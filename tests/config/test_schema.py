@@ -139,6 +139,8 @@ def test_missing_required_key_is_refused(name: str) -> None:
 
 def _properties(table: str) -> Any:
     parts = table.split(".")
+    if parts[2:] == ["kubernetes"]:
+        return SCHEMA["$defs"]["kubernetes_of_program"]["properties"]
     found = SCHEMA["properties"][parts[0]]
     if parts[0] == "defaults":
         found = found["properties"][parts[1]]

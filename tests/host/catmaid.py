@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from .machine import Host
+from .packages import PIP as PIP
 from .packages import build_wheel, wheelhouse
 
 REPOSITORY = Path(__file__).parents[2]
 EXERCISE = Path(__file__).parent / "exercise"
 
-PIP = "/opt/procman/bin/pip"
 PROJECTS = "/opt/catmaid/django/projects"
 VIRTUALENV = "/opt/catmaid/django/env"
 DATA = "/srv/catmaid"
@@ -50,7 +50,7 @@ def install_procman(host: Host) -> None:
     setup = configparser.ConfigParser()
     setup.read(REPOSITORY / "setup.cfg")
     needed = [line for line in setup["options"]["install_requires"].splitlines() if line]
-    _install(host, "/opt/procman", wheelhouse(needed, suite=host.suite), str(build_wheel(REPOSITORY, suite=host.suite)))
+    _install(host, "/opt/procman", wheelhouse(needed, suite=host.suite), str(build_wheel(REPOSITORY)))
     host.run("ln -s /opt/procman/bin/procman /usr/local/bin/procman")
 
 
@@ -74,9 +74,8 @@ def install_project(host: Host, more: Sequence[str] = ()) -> None:
 
 
 def _install(host: Host, virtualenv: str, wheels: Path, *packages: str) -> None:
-    # One pip installs into both virtualenvs; starting a second pip would take longer than the install itself.
     pip = [PIP, "--python", f"{virtualenv}/bin/python", "--quiet", "--disable-pip-version-check", "install"]
-    host.run(["python3", "-m", "venv", *([] if PIP.startswith(virtualenv) else ["--without-pip"]), virtualenv])
+    host.run(["python3", "-m", "venv", "--without-pip", virtualenv])
     host.run([*pip, "--no-index", "--find-links", str(wheels), *packages], timeout=180)
 
 

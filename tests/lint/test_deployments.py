@@ -20,7 +20,7 @@ Reports = dict[str, LintReport | None]
 
 @pytest.fixture(scope="module")
 def reports(tmp_path_factory: pytest.TempPathFactory) -> Reports:
-    """Return the report of each deployment; None for a format that is neither supervisord's nor systemd's."""
+    """Return the report of each deployment; None for a format that is not linted."""
     root = tmp_path_factory.mktemp("deployments")
     return {each.name: _linted(each, root / each.name) for each in deployments()}
 
@@ -59,7 +59,7 @@ def test_docs_have_the_findings_of_all_deployments(reports: Reports) -> None:
 
 def _judged(report: LintReport | None) -> str:
     if report is None:
-        return "not read | neither supervisord's nor systemd's files: `procman init --from` imports them"
+        return "not read | a format that is not linted: `procman init --from` imports it"
     kinds = Counter(each.celery for each in report.programs)
     workers = f"{kinds[Kind.WORKER]} {'worker' if kinds[Kind.WORKER] == 1 else 'workers'}"
     programs = ", ".join(filter(None, (workers if kinds[Kind.WORKER] else "", "beat" if kinds[Kind.BEAT] else "")))

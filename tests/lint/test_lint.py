@@ -276,7 +276,7 @@ def test_all_unreadable_files_are_reported_together(tmp_path: Path) -> None:
     [
         ("celeryd", 'CELERYD_NODES="w1 w2"\n'),
         ("Procfile", "worker: celery -A site worker\n"),
-        ("docker-compose.yml", "services:\n  worker:\n    command: celery -A site worker\n"),
+        ("values.yaml", "worker:\n  command: celery -A site worker\n"),
         ("run.sh", "#!/bin/sh\nexec celery -A site worker\n"),
     ],
 )
@@ -284,7 +284,9 @@ def test_file_of_another_format_is_refused(tmp_path: Path, name: str, text: str)
     (tmp_path / name).write_text(text)
     with pytest.raises(ConfigurationError) as caught:
         lint([tmp_path / name])
-    assert caught.value.problems == (f"{tmp_path / name}: neither a file of supervisord nor a unit of systemd",)
+    assert caught.value.problems == (
+        f"{tmp_path / name}: not a file of supervisord, systemd, Compose, Docker or Kubernetes",
+    )
     assert "procman init --from" in caught.value.hint
 
 

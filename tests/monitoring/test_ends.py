@@ -14,7 +14,7 @@ from procman.host.process import boot_id
 from procman.install.state.event_log import Event
 from procman.install.state.manifest import Manifest
 from procman.model import End, Kind
-from procman.monitoring.ends import events_of, last_unexpected, reports_of
+from procman.monitoring.ends import events_of, is_of, last_unexpected, reports_of
 from tests.agent.task_records import record_of
 from tests.monitoring.checks.records import MANIFEST, NAME, program
 
@@ -103,3 +103,19 @@ def test_last_end_is_reported_unless_the_program_healed_itself(manifest: Manifes
     report = last_unexpected(manifest, program(), [earlier, KILLED])
     assert report is not None
     assert report.end == earlier
+
+
+@pytest.mark.parametrize(
+    ("ended", "started", "expected"),
+    [
+        pytest.param(150.0, 100.4, True, id="it began when the process did"),
+        pytest.param(150.0, 97.0, False, id="it began before"),
+        pytest.param(150.0, 151.0, False, id="it began after the end"),
+        pytest.param(40.0, 100.4, True, id="the clock was set back while it ran"),
+        pytest.param(40.0, 500.0, False, id="so it was, and this one began later"),
+    ],
+)
+def test_end_is_that_of_the_process_with_its_pid_and_start(ended: float, started: float, expected: bool) -> None:
+    end = End(ended, "killed by SIGKILL", 7, 100.0)
+    assert is_of(end, 7, started) is expected
+    assert not is_of(end, 8, started)

@@ -12,7 +12,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from procman.backends.supervisor.client import ANSWER_SECONDS, PATIENCE_SECONDS, Client, Info, NotRunning
+from procman.backends.supervisor.client import (
+    ANSWER_SECONDS,
+    PATIENCE_SECONDS,
+    Client,
+    Info,
+    NotRunning,
+    running_pid,
+)
 from procman.backends.supervisor.configuration.main_file import (
     DEFAULT_FILES,
     MainFile,
@@ -37,6 +44,8 @@ from procman.model import (
 )
 
 if TYPE_CHECKING:
+    from datetime import tzinfo
+
     from procman.backends.base import BroughtUp, Progress
     from procman.backends.logs import LogLine, LogRequest
     from procman.backends.reporter import Reporter
@@ -280,18 +289,25 @@ class SupervisorController:
         # Imported only if something ended: for most projects, `status` should not wait for it.
         from procman.backends.supervisor.log_records import histories_in
 
-        histories = histories_in(log, programs, infos, {})
+        zone = self._zone()
+        histories = histories_in(log, programs, infos, {}, zone)
         ended = [name for name, history in histories.items() if history.ends]
         if self.state is None or not ended:
             return histories
         from procman.install.state.orders import orders_of
 
-        return histories_in(log, programs, infos, orders_of(self.state, ended))
+        return histories_in(log, programs, infos, orders_of(self.state, ended), zone)
 
     def _running_at_the_end(self) -> dict[str, float]:
         from procman.backends.supervisor.log_records import running_at_the_end
 
-        return running_at_the_end(self.client.end_of_log(self.timeout) or "")
+        return running_at_the_end(self.client.end_of_log(self.timeout) or "", self._zone())
+
+    def _zone(self) -> tzinfo:
+        """Return the time zone of supervisord, in which its log is; that of the system if it is unknown."""
+        from procman.host.time_zone import zone_of
+
+        return zone_of(running_pid(self.client.main))
 
     def _start_hint(self) -> str:
         if self.embedded:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, tzinfo
 from typing import TYPE_CHECKING
 
 from procman.backends.run_history import FORCED, Record, What, history_of
@@ -38,15 +38,21 @@ _HOW = re.compile(r"\((?:exit status (?P<status>\d+)|terminated by (?P<signal>[^
 
 
 def histories_in(
-    log: str, programs: Iterable[InstalledProgram], infos: Sequence[Info], orders: Mapping[str, Orders]
+    log: str,
+    programs: Iterable[InstalledProgram],
+    infos: Sequence[Info],
+    orders: Mapping[str, Orders],
+    zone: tzinfo | None = None,
 ) -> dict[str, RunHistory]:
     """Return the history of each of `programs` of which `log` has an end; if the log is cut, counts are too low.
 
-    A line has the local time of supervisord, whose zone shows in the start times of `infos`. Of a program that is not
-    in `orders`, only orders that the log shows count.
+    A line has the local time of supervisord, in `zone` (default: that of this process). If that is not its zone, the
+    start times of `infos` show it. Of a program that is not in `orders`, only orders that the log shows count.
     """
     ended = set(_END.findall(log))
-    ours = {each.name: _Reader(each.start_seconds, orders.get(each.name)) for each in programs if each.name in ended}
+    ours = {
+        each.name: _Reader(each.start_seconds, orders.get(each.name), zone) for each in programs if each.name in ended
+    }
     if not ours:
         return {}
     for line in map(_LINE.match, log.splitlines()):
@@ -54,17 +60,17 @@ def histories_in(
             continue
         if line["event"] == "supervisord started":
             for each in ours.values():
-                each.restarted_with_supervisord(_seconds(line["at"]))
+                each.restarted_with_supervisord(_seconds(line["at"], zone))
         elif reader := ours.get(line["quoted"] or line["name"]):
             reader.read(line)
     shift = _shift(ours, infos)
     return {name: reader.history(shift) for name, reader in ours.items()}
 
 
-def running_at_the_end(log: str) -> dict[str, float]:
+def running_at_the_end(log: str, zone: tzinfo | None = None) -> dict[str, float]:
     """Return the programs that ran until their supervisord ended, each with the time of its last start.
 
-    The time is right if supervisord has the time zone of this process.
+    The time is right if `zone` (default: that of this process) was the time zone of supervisord.
     """
     found: dict[str, float] = {}
     is_ending = False
@@ -75,7 +81,7 @@ def running_at_the_end(log: str) -> dict[str, float]:
         elif line["event"] == "supervisord started":
             found, is_ending = {}, False
         elif line["event"] == "spawned:":
-            found[line["quoted"] or line["name"]] = _seconds(line["at"])
+            found[line["quoted"] or line["name"]] = _seconds(line["at"], zone)
         elif line["event"] in ("exited:", "stopped:", "gave up:") and not is_ending:
             found.pop(line["quoted"] or line["name"], None)
     return found
@@ -91,6 +97,7 @@ class _Reader:
 
     start_seconds: int
     orders: Orders | None
+    zone: tzinfo | None
     records: list[Record] = field(default_factory=list)
     pid: int | None = None
     is_up: bool = False
@@ -106,7 +113,7 @@ class _Reader:
         self.ended, self.pause, self.gave_up = None, 0, False
 
     def read(self, line: re.Match[str]) -> None:
-        at = _seconds(line["at"])
+        at = _seconds(line["at"], self.zone)
         match line["event"]:
             case "spawned:":
                 self._spawned(at, line["rest"])
@@ -174,10 +181,9 @@ def _shift(readers: Mapping[str, _Reader], infos: Sequence[Info]) -> float:
     return 0.0
 
 
-def _seconds(text: str) -> float:
-    year, month, day = int(text[:4]), int(text[5:7]), int(text[8:10])
-    clock = (int(text[11:13]), int(text[14:16]), int(text[17:19]))
-    return time.mktime((year, month, day, *clock, 0, 0, -1)) + int(text[20:23]) / 1000
+def _seconds(text: str, zone: tzinfo | None) -> float:
+    moment = datetime.fromisoformat(text[:19]).replace(tzinfo=zone)
+    return moment.timestamp() + int(text[20:23]) / 1000
 
 
 def _how(rest: str) -> str:

@@ -175,7 +175,7 @@ class Supervisord:
         lines = (self.directory / f"{name}.log").read_text().splitlines()
         return next(float(line.split()[2]) for line in lines if line.split()[0] == event)
 
-    def start(self, *, exec_seconds: float = 0, output: int = subprocess.DEVNULL) -> Supervisord:
+    def start(self, *, exec_seconds: float = 0, output: int = subprocess.DEVNULL, **environment: str) -> Supervisord:
         """Start it and return once it answers; its forks wait `exec_seconds` before they execute a program."""
         requires("supervisord")
         how = ["-c", SLOW_EXEC, str(exec_seconds)] if exec_seconds else ["-m", "supervisor.supervisord"]
@@ -184,7 +184,7 @@ class Supervisord:
             cwd=self.directory,
             stdout=output,
             stderr=output,
-            env={"PATH": os.environ["PATH"]},
+            env={"PATH": os.environ["PATH"], **environment},
         )
         eventually(self._answers, "supervisord does not answer")
         return self

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from dataclasses import replace
+from datetime import timedelta, timezone
 from typing import Any
 
 import pytest
@@ -156,6 +157,14 @@ def test_times_are_right_if_supervisord_has_another_time_zone() -> None:
     found = history(log((0, spawned()), (11, UP), (90, KILLED), (91, spawned(pid=8))), pid=8, start=NOON + 91 + 7200)
     assert found is not None
     assert found.ends[0].at == NOON + 90 + 7200
+
+
+def test_times_are_those_of_the_given_zone() -> None:
+    text = log((0, spawned()), (11, UP), (90, KILLED))
+    zone = timezone(timedelta(seconds=time.localtime(NOON).tm_gmtoff - 3600))
+    found = histories_in(text, [installed("a")], [], {}, zone)["a"]
+    assert [end.at for end in found.ends] == [NOON + 90 + 3600]
+    assert running_at_the_end(log((0, spawned())), zone) == {"a": NOON + 3600}
 
 
 ENDING = "waiting for a, b to die"

@@ -143,3 +143,15 @@ def test_crash_loop_is_counted_until_it_is_started_by_hand_out_of_backoff(superv
     supervisord.client.call("startProcess", "a", False)
     seen = state(supervisord, program)
     assert (seen.restarts, seen.history.failures, seen.history.unordered) == (0, 0, ())
+
+
+def test_end_has_the_right_time_if_supervisord_has_another_time_zone_than_the_caller(
+    supervisord: Supervisord,
+) -> None:
+    supervisord.section("a", "false", autorestart="false")
+    before = time.time()
+    supervisord.start(TZ="Asia/Tokyo")
+    # No program runs whose start would show the time zone of the log.
+    eventually(lambda: supervisord.state("a") == "EXITED")
+    [end] = supervisord.controller().histories([installed("a")], before)["a"].ends
+    assert int(before) <= end.at <= time.time()

@@ -20,9 +20,6 @@ WHOLE_TREE, REBOOT = "whole tree", "reboot"
 LEAVE_NO_DOUBT = frozenset({POOL_CHILD, CHILD_WITHOUT_MEMORY})
 """Kinds of kills after which the main process still knows how far each task of the killed one had come."""
 
-NEEDLESS = "it was known that it had not"
-"""The end of what is said of a doubt that there need not have been."""
-
 
 @dataclass
 class Run:
@@ -167,7 +164,7 @@ class _Account:
         if entry.outcome == MAY_HAVE_FINISHED and kill.kind in LEAVE_NO_DOUBT and self._is_last(entry):
             was_cut = [run.began is not None and run.ended is None for run in interrupted]
             if was_cut and all(was_cut):
-                yield f"{where} {NEEDLESS}"
+                yield f"{where} it was known that it had not"
 
     def _is_last(self, entry: Listed) -> bool:
         """Return whether this is what procman listed last of this run."""

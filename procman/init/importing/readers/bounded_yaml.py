@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import yaml
@@ -41,12 +43,39 @@ def parse(text: str, most_aliases: int, most_merged: int) -> tuple[Any, dict[str
 
     Raises BoundsExceeded or YamlProblem.
     """
-    try:
-        loader = _Loader(text)
-        loader.most_aliases, loader.most_merged = most_aliases, most_merged
+    with _problems():
+        loader = _loader(text, most_aliases, most_merged)
         node = loader.get_single_node()
         lines = _lines(node)
         return (loader.construct_document(node) if node else None), lines
+
+
+def parse_all(text: str, most_aliases: int, most_merged: int) -> list[tuple[Any, dict[tuple[str | int, ...], int]]]:
+    """Return every document in `text`, with the line of each key and item by its path.
+
+    Raises BoundsExceeded or YamlProblem.
+    """
+    found = []
+    with _problems():
+        loader = _loader(text, most_aliases, most_merged)
+        while loader.check_node():
+            node = loader.get_node()
+            lines: dict[tuple[str | int, ...], int] = {}
+            _add_lines(node, (), lines, set())
+            found.append((loader.construct_document(node) if node else None, lines))
+    return found
+
+
+def _loader(text: str, most_aliases: int, most_merged: int) -> _Loader:
+    loader = _Loader(text)
+    loader.most_aliases, loader.most_merged = most_aliases, most_merged
+    return loader
+
+
+@contextmanager
+def _problems() -> Iterator[None]:
+    try:
+        yield
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         raise YamlProblem(error.problem or "invalid", mark.line + 1 if mark else 1) from None
@@ -55,6 +84,24 @@ def parse(text: str, most_aliases: int, most_merged: int) -> tuple[Any, dict[str
         raise YamlProblem(str(error).split("\n")[0], 1) from None
     except RecursionError:
         raise BoundsExceeded("it contains itself, or is nested too deeply") from None
+
+
+def _add_lines(
+    node: yaml.Node | None, path: tuple[str | int, ...], lines: dict[tuple[str | int, ...], int], seen: set[int]
+) -> None:
+    # Aliases lead to the same node, each of which counts once.
+    if node is None or id(node) in seen:
+        return
+    seen.add(id(node))
+    entries: list[tuple[str | int, yaml.Node, yaml.Node]] = []
+    if isinstance(node, yaml.MappingNode):
+        entries = [(str(key.value), key, value) for key, value in node.value]
+    elif isinstance(node, yaml.SequenceNode):
+        entries = [(number, value, value) for number, value in enumerate(node.value)]
+    for name, at, value in entries:
+        place = (*path, name)
+        lines[place] = at.start_mark.line + 1
+        _add_lines(value, place, lines, seen)
 
 
 def _lines(document: yaml.Node | None) -> dict[str, int]:

@@ -227,7 +227,7 @@ def _user(compose: Compose, service: Tree, place: str) -> tuple[str | None, str 
 
 def _stop(compose: Compose, service: Tree, *, through_shell: bool) -> Stop:
     given = service.get("stop_grace_period")
-    seconds = DEFAULT_GRACE if given is None else _seconds(compose.text(given))
+    seconds = DEFAULT_GRACE if given is None else seconds_of(compose.text(given))
     restart = compose.text(service.get("restart")).partition(":")[0]
     return Stop(
         signal_name(compose.text(service.get("stop_signal")) or "TERM"),
@@ -237,7 +237,8 @@ def _stop(compose: Compose, service: Tree, *, through_shell: bool) -> Stop:
     )
 
 
-def _seconds(text: str) -> int:
+def seconds_of(text: str) -> int:
+    """Return a time of Compose, such as `1m30s`, in seconds."""
     if text.isdecimal():
         return int(text[:9])
     return round(sum(float(number[:9]) * SECONDS[unit] for number, unit in SPAN.findall(text)))

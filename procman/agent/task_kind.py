@@ -1,0 +1,46 @@
+"""Prepare once what the runs of one task have in common in the record."""
+
+from typing import Any
+
+from . import task_record_layout as layout
+from .mapped_file import writer
+from .worker_state import printable
+
+
+class Kind:
+    """A task as messages name it; a message can give its own name (`shadow`)."""
+
+    __slots__ = (
+        "acks_late",
+        "flags",
+        "is_rejected_if_lost",
+        "longest",
+        "name",
+        "name_bytes",
+        "name_length",
+        "pack",
+        "pending",
+        "task",
+        "write",
+    )
+
+    def __init__(self, name: Any, task: Any) -> None:
+        self.task = task
+        self.name: str = name if isinstance(name, str) and name.isprintable() else printable(name)
+        self.acks_late, self.is_rejected_if_lost = bool(task.acks_late), bool(task.reject_on_worker_lost)
+        is_sent_again = bool(getattr(task, "retry_on_worker_lost", None))
+        self.flags = layout.flags(self.acks_late, self.is_rejected_if_lost, is_sent_again)
+        self.pending = 0 if self.acks_late else layout.PENDING
+        self.longest = -1.0
+        """How many seconds its longest run took; negative if none has ended."""
+        self.name_bytes = layout.name_of(self.name)
+        self.name_length = len(self.name_bytes)
+        self.pack: Any = layout.content_structure(layout.USUAL_ID, self.name_length).pack
+        """Returns the content of a slot, of a run with an id of the usual length."""
+        self.write: Any = None
+        """Writes it, once there is a record."""
+
+    def bind(self, file: Any) -> Any:
+        """Return `write` for the record `file`."""
+        self.write = writer(file, layout.whole_structure(layout.USUAL_ID, self.name_length))
+        return self.write

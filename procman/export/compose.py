@@ -1,0 +1,92 @@
+"""Render a project as services of Compose."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from procman.backends.record import Rule
+from procman.export.containers import (
+    RULES,
+    TOP,
+    Contained,
+    agent_files,
+    contained,
+    probe_seconds,
+    probe_words,
+    schedule_directory,
+    volume_names,
+)
+from procman.launch import group_of, user_of
+from procman.project import Command, Program, Project, RenderedFile, Rendering
+from procman.templating import Templates
+
+FILE = TOP / "compose.yaml"
+AGENT = TOP / "agent"
+
+
+@dataclass(frozen=True)
+class Compose:
+    """The export target `compose`."""
+
+    name: str = "compose"
+    rules: tuple[Rule, ...] = RULES
+
+    def render(self, project: Project) -> Rendering:
+        """Return the compose file, and the files of the agent that it mounts."""
+        services = contained(project)
+        volumes = [name for each in services for name, _ in _volumes(project, each.program)]
+        values = {
+            "project": project,
+            "image": _image(project),
+            "services": [_service(project, each) for each in services],
+            "volumes": [*dict.fromkeys(volumes)],
+        }
+        text = Templates(project.templates).render("compose/compose.yaml.j2", values)
+        users = tuple(program.name for program in project.programs)
+        return Rendering((), (RenderedFile(FILE, text, 0o644, None, None, users), *agent_files(project, AGENT)))
+
+
+TARGET = Compose()
+
+
+def _image(project: Project) -> str:
+    variable = f"{project.name.upper().replace('-', '_')}_IMAGE"
+    return f"${{{variable}:-{project.kubernetes.image or project.name}}}"
+
+
+def _volumes(project: Project, program: Program) -> list[tuple[str, Path]]:
+    schedule = schedule_directory(project, program)
+    data = volume_names(project.writable_paths)
+    return [*([("schedule", schedule)] if schedule else []), *((f"data-{name}", path) for path, name in data.items())]
+
+
+def _service(project: Project, each: Contained) -> dict[str, object]:
+    program, launch = each.program, each.launch
+    return {
+        "name": program.name,
+        "kind": each.kind.value,
+        "argv": launch.argv,
+        "directory": launch.directory,
+        "user": ":".join(filter(None, (user_of(project, program), group_of(project, program)))),
+        "environment": _environment(launch.environment).items(),
+        "environment_file": launch.environment_file,
+        "stop_signal": program.options.stop_signal if isinstance(program.options, Command) else "TERM",
+        "grace": f"{each.grace_seconds}s",
+        "autostart": program.autostart,
+        "memory": f"{program.memory_max_mib}m" if program.memory_max_mib else None,
+        "tasks": program.tasks_max,
+        "probe": ("CMD", *probe_words(project, "live")) if each.has_heartbeat else (),
+        "interval": f"{project.health.interval_seconds}s",
+        "timeout": f"{probe_seconds(project)}s",
+        "failures": project.health.failures,
+        "agent": project.directories.library,
+        "run": project.directories.run(program.name),
+        "volumes": _volumes(project, program),
+    }
+
+
+def _environment(environment: Mapping[str, str]) -> dict[str, str]:
+    # Compose reads the file itself, outside the container.
+    return {name: value for name, value in environment.items() if name != "PROCMAN_ENVIRONMENT_FILE"}

@@ -1,0 +1,169 @@
+"""How a container runs a program: the same launch as on a host, with the agent's files from outside the image."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from procman.agent import LAUNCHER
+from procman.backends.record import Rule
+from procman.celery_cli.parse import read_command
+from procman.host.unit_names import stop_timeout_seconds
+from procman.launch import launch_of, launcher_files
+from procman.model import Kind
+from procman.project import Beat, Command, Launch, Program, Project, RenderedFile, Worker
+
+PROBE = "probe.py"
+
+TOP = Path("/")
+"""The directory of an export, as every path of a rendering is absolute; `--output` puts another in its place."""
+
+WITHOUT_PROCESSES = ("solo",)
+"""Pools without a number of processes or threads."""
+
+
+@dataclass(frozen=True)
+class Contained:
+    """One program, and in how many containers it runs."""
+
+    program: Program
+    launch: Launch
+    replicas: int = 1
+
+    @property
+    def kind(self) -> Kind:
+        """Return the kind of the program."""
+        return self.program.kind
+
+    @property
+    def grace_seconds(self) -> int:
+        """Return how long the engine waits after TERM."""
+        return stop_timeout_seconds(self.program)
+
+    @property
+    def has_heartbeat(self) -> bool:
+        """Return whether the probe can judge it."""
+        return self.kind is not Kind.COMMAND
+
+
+def contained(project: Project) -> tuple[Contained, ...]:
+    """Return every program of `project`, each instance by itself."""
+    return tuple(Contained(program, launch_of(project, program)) for program in project.programs)
+
+
+def replicated(project: Project) -> tuple[Contained, ...]:
+    """Return every program of `project`, with the instances of a worker as replicas of one.
+
+    The instances of a command may differ in their words, so each stays by itself.
+    """
+    found: dict[str, Contained] = {}
+    for each in contained(project):
+        program = each.program
+        is_worker = isinstance(program.options, Worker) and program.options.instances > 1
+        if is_worker and program.key in found:
+            first = found[program.key]
+            found[program.key] = replace(first, replicas=first.replicas + 1)
+        elif is_worker:
+            found[program.key] = _without_number(project, program)
+        else:
+            found[program.name] = each
+    return tuple(found.values())
+
+
+def _without_number(project: Project, program: Program) -> Contained:
+    worker = program.options
+    assert isinstance(worker, Worker)
+    name, at, host = worker.node_name.partition("@")
+    number = program.name[len(f"{project.name}-{program.key.partition('.')[2]}") :]
+    options = replace(worker, instances=1, node_name=f"{name.removesuffix(number)}{at}{host}")
+    alone = replace(program, name=program.name.removesuffix(number), options=options)
+    return Contained(alone, launch_of(project, alone))
+
+
+def agent_files(project: Project, directory: Path) -> tuple[RenderedFile, ...]:
+    """Return the launcher and the files beside it, below `directory`."""
+    return tuple(
+        replace(file, path=directory / file.path.name, owner=None, group=None) for file in launcher_files(project)
+    )
+
+
+def probe_words(project: Project, question: str) -> tuple[str, ...]:
+    """Return the command that asks the probe `question`, in the container and environment of a program."""
+    return (str(project.virtualenv / "bin" / "python"), "-IS", str(project.directories.library / PROBE), question)
+
+
+def probe_seconds(project: Project) -> int:
+    """Return how long the probe may take: it watches a process with an old heartbeat for two of its intervals."""
+    return 2 * project.health.heartbeat_seconds + 5
+
+
+def schedule_directory(project: Project, program: Program) -> Path | None:
+    """Return the directory for which beat needs a volume of its own; None if it has none, or shares that of others."""
+    file = program.options.schedule_file if isinstance(program.options, Beat) else None
+    return file.parent if file and file.parent not in project.writable_paths else None
+
+
+def volume_names(paths: Iterable[Path]) -> dict[Path, str]:
+    """Return a name for the volume at each of `paths`, from the last part of the path; numbered if that is taken."""
+    names: dict[Path, str] = {}
+    for path in dict.fromkeys(paths):
+        base = re.sub("[^a-z0-9]+", "-", path.name.lower()).strip("-")[:40].strip("-") or "data"
+        taken = [name for name in names.values() if name == base or name.startswith(f"{base}-")]
+        names[path] = f"{base}-{len(taken) + 1}" if taken else base
+    return names
+
+
+# What no container can do ---------------------------------------------------------------------------------------------
+
+
+def problems(project: Project) -> Iterator[tuple[str, str]]:
+    """Yield the keys of `project` that fit no container, each with the reason and what to do."""
+    for program in project.programs:
+        match program.options:
+            case Worker(concurrency=None, autoscale=None, pool=pool) if pool not in WITHOUT_PROCESSES:
+                yield f"{program.key}.concurrency", NO_CONCURRENCY
+            case Command(argv=argv):
+                command = read_command(list(argv))
+                if command and (command.kind is Kind.BEAT or command.with_beat):
+                    yield f"{program.key}.argv", SECOND_BEAT
+
+
+NO_CONCURRENCY = (
+    "missing: Celery would start a process for each processor of the node, whatever the container may use: set a "
+    'number, or "auto" with Celery 5.7'
+)
+SECOND_BEAT = (
+    "it starts a beat, and a rolling update or a second replica would run two of them: use the table [beat], of which "
+    "there is only one"
+)
+
+RULES = (
+    Rule(
+        "project.scope",
+        'an image has the paths of a host: set scope = "system", with directory and virtualenv as in the image',
+        refused="USER",
+    ),
+    Rule(
+        "program.launcher",
+        f"without {LAUNCHER} there is no heartbeat, so no probe can tell whether the program works: remove it",
+        refused="False",
+    ),
+    Rule("program.umask", "no engine sets it: remove it, and set the modes of your volumes", refused=r"^(?!18$)"),
+    Rule("program.nice", "no engine sets it: remove it ({value})", refused="[^0]"),
+    Rule("program.memory_high_mib", "only systemd slows a program down: use memory_max_mib ({value})"),
+    Rule("program.cpu_weight", "only systemd has it: remove it ({value})"),
+    Rule(
+        "command.stdout",
+        "the engine keeps the log of a container: remove it, or set /dev/stdout",
+        refused=r"^(?!/dev/std(out|err)$)",
+    ),
+    Rule(
+        "command.stderr",
+        "the engine keeps the log of a container: remove it, or set /dev/stderr",
+        refused=r"^(?!/dev/std(out|err)$)",
+    ),
+    Rule(examine=problems),
+)
+"""What every target refuses."""

@@ -1,0 +1,112 @@
+"""What Kubernetes cannot do with a project, and the numbers that its manifests depend on."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from procman.backends.record import Rule
+from procman.export.containers import RULES as OF_CONTAINERS
+from procman.export.containers import Contained, replicated, schedule_directory
+from procman.model import Kind
+from procman.project import Command, Program, Project, Worker
+
+CAPS = {"fargate": 120}
+"""The longest stop, in seconds, that a platform allows."""
+
+LONGEST_OF_BEAT = 52
+"""Characters of the name of a StatefulSet: its pods get a label with the name and a hash."""
+
+SECRET_KEY = re.compile(r"[A-Za-z0-9._-]+")
+
+
+def since(project: Project, version: str) -> bool:
+    """Return whether every supported version of Kubernetes has what `version` added."""
+    return _minor(project.kubernetes.version) >= _minor(version)
+
+
+def _minor(version: str) -> int:
+    return int(version.partition(".")[2])
+
+
+def grace_seconds(project: Project, each: Contained) -> int:
+    """Return `terminationGracePeriodSeconds`."""
+    cap = CAPS.get(project.kubernetes.platform or "")
+    return min(each.grace_seconds, cap) if cap else each.grace_seconds
+
+
+def memory_mib(project: Project, program: Program) -> int | None:
+    """Return the memory of the container of `program`."""
+    return program.kubernetes.memory_mib or program.memory_max_mib or project.kubernetes.memory_mib
+
+
+def problems(project: Project) -> Iterator[tuple[str, str]]:
+    """Yield the keys of `project` that Kubernetes cannot follow, each with the reason and what to do."""
+    if project.name.endswith("-"):
+        yield "project.name", "it ends with -, and a name in Kubernetes ends with a letter or digit: rename it"
+    for program in project.programs:
+        yield from _of_program(project, program)
+    for path in project.writable_paths:
+        if ":" in str(path):
+            yield "project.writable_paths", "a volume cannot be mounted at a path with a colon: rename the directory"
+    for each in replicated(project):
+        yield from _of_name(each)
+
+
+def _of_program(project: Project, program: Program) -> Iterator[tuple[str, str]]:
+    cap, limit = CAPS.get(project.kubernetes.platform or ""), program.stop_timeout_seconds
+    if cap and limit > cap:
+        problem = (
+            f"{project.kubernetes.platform} kills a container {cap} seconds after TERM, whatever a manifest sets, and "
+            f"{limit} are set: use another platform for tasks of this length, or set at most {cap}"
+        )
+        yield f"{program.key}.stop_timeout_seconds", problem
+    file = program.options.environment_file if isinstance(program.options, Command) else None
+    file = file or project.environment_file
+    if file and not SECRET_KEY.fullmatch(file.name):
+        yield "project.environment_file", "the key of a Secret has only letters, digits and . _ -: rename the file"
+    schedule = schedule_directory(project, program)
+    if schedule and ":" in str(schedule):
+        yield "beat.schedule_file", "a volume cannot be mounted at a path with a colon: rename the directory"
+    if isinstance(program.options, Worker):
+        yield from _of_worker(project, program, program.options)
+
+
+def _of_worker(project: Project, program: Program, worker: Worker) -> Iterator[tuple[str, str]]:
+    memory, each = memory_mib(project, program), worker.max_memory_per_child_kib
+    count = worker.autoscale[0] if worker.autoscale else worker.concurrency
+    if memory and each and isinstance(count, int) and each * (count + 1) > memory * 1024:
+        problem = (
+            f"{count} pool processes of {each} KiB and the main process need {each * (count + 1) // 1024} MiB, and the "
+            f"container may use {memory}: the kernel would kill a process before Celery replaces it. Set at most "
+            f"{memory * 1024 // (count + 1)}, or a larger memory_mib"
+        )
+        yield f"{program.key}.max_memory_per_child_kib", problem
+    if project.kubernetes.keda_broker == "redis" and worker.queues and worker.prefetch_multiplier != 1:
+        problem = "KEDA counts the length of a list, which prefetched messages are no longer part of: set 1"
+        yield f"{program.key}.prefetch_multiplier", problem
+
+
+def _of_name(each: Contained) -> Iterator[tuple[str, str]]:
+    name = each.program.name
+    if name.endswith("-"):
+        yield each.program.key, f"{name} ends with -, and a name in Kubernetes ends with a letter or digit: rename it"
+    if each.kind is Kind.BEAT and len(name) > LONGEST_OF_BEAT:
+        problem = f"the name {name} of beat may have {LONGEST_OF_BEAT} characters in Kubernetes: shorten it"
+        yield "project.name", problem
+
+
+RULES = (
+    *OF_CONTAINERS,
+    Rule("program.tasks_max", "the kubelet limits processes (podPidsLimit), no manifest does: remove it ({value})"),
+    Rule("command.user", "every container runs as user_id of [kubernetes]: remove it ({value})"),
+    Rule("command.group", "every container runs as group_id of [kubernetes]: remove it ({value})"),
+    Rule(
+        "command.stop_signal",
+        "Kubernetes sends TERM, or the STOPSIGNAL of the image: remove it, and put STOPSIGNAL into an image for this "
+        "command",
+        refused="^(?!TERM$)",
+    ),
+    Rule(examine=problems),
+)
+"""What this target refuses."""

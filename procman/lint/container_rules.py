@@ -1,0 +1,175 @@
+"""PM96x: the stop of a container, its probes, and how many beats an engine runs."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from procman.lint.inputs import Finding, Part, Reader, finding
+from procman.model import Kind, Level
+
+WORDS_OF_GRACE = {Reader.COMPOSE: "stop_grace_period", Reader.KUBERNETES: "terminationGracePeriodSeconds"}
+
+GRACEFUL = ("TERM", "15", "INT", "2")
+
+INITS = ("tini", "tini-static", "docker-init", "dumb-init", "catatonit")
+
+IGNORED_STATUS = re.compile(r"(?:\|\||;|&&)\s*(?:true|:|/bin/true|exit\s+0|echo\b[^|;&]*)\s*\Z")
+"""The end of a shell command whose status is always 0, unless `&&` stops before it."""
+
+FINDS_ITSELF = re.compile(r"\bps\b[^|]*\|\s*grep\s+(?!-\w*v)[^|\[]*\Z")
+"""`ps | grep celery`, which always finds the grep."""
+
+ASKS_WORKERS = re.compile(r"\bcelery\b.*\b(?:inspect|status)\b|\b(?:inspect\s+ping|control\.ping|\.inspect\()")
+NAMES_ONE = re.compile(r"(?:\s-d(?:\s|=|\w)|--destination|destination\s*=|HOSTNAME)")
+
+
+def grace_is_long_enough(part: Part) -> Iterator[Finding]:
+    """Yield PM960."""
+    default, option = part.container.default_grace_seconds, WORDS_OF_GRACE.get(part.reader)
+    if part.celery is not Kind.WORKER or default is None or option is None:
+        return
+    command, at = part.started.command, part.container.grace
+    limit = command.values.get("time_limit_seconds") if command else None
+    seconds = default if at is None else part.container.grace_seconds
+    if seconds is None:
+        return
+    waits = f"{seconds:g} s" if at else f"{seconds:g} s by default"
+    remedy = f"{option}, longer than the longest task takes"
+    if isinstance(limit, (int, float)) and seconds < limit:
+        why = (
+            f"a stop waits {waits}, then kills every task that still runs, and one may take {limit:g} s (--time-limit)"
+        )
+        yield finding("PM960", Level.CRITICAL, part, at, option, why, remedy)
+    elif at is None:
+        why = f"a stop waits {waits}, then kills every task that still runs"
+        yield finding("PM960", Level.WARNING, part, None, option, why, remedy)
+
+
+def shell_is_replaced(part: Part) -> Iterator[Finding]:
+    """Yield PM961."""
+    shell, at = part.started.shell, part.command
+    if part.celery is None or shell is None or shell.uses_exec or shell.traps or at is None or not shell.is_read:
+        return
+    why = (
+        "the shell is the main process of the container and does not pass TERM on: the engine waits in vain, then kills"
+    )
+    remedy = 'the exec form: ["celery", "-A", ...], or exec in front of the last command'
+    yield finding("PM961", Level.CRITICAL, part, at, at.name, f"{why} all running tasks", remedy)
+
+
+def init_signals_one(part: Part) -> Iterator[Finding]:
+    """Yield PM962: dumb-init signals its whole session, and tini the group with -g; measured with 1.2.5 and 0.19."""
+    if not part.has_pool_processes or part.command is None:
+        return
+    signals = _signals_group(part.container.words, part.container.environment)
+    if signals:
+        why = f"{signals} sends TERM to the pool processes too: they exit at once, and their running tasks are lost"
+        remedy = "dumb-init --single-child" if signals == "dumb-init" else "tini without -g"
+        yield finding("PM962", Level.CRITICAL, part, part.command, part.command.name, why, remedy)
+
+
+def _signals_group(words: Sequence[str], environment: object) -> str:
+    """Return the init among `words` that signals the group; empty if there is none."""
+    for at, word in enumerate(words[:4]):
+        name = Path(word).name
+        if name not in INITS:
+            continue
+        options = _options(words[at + 1 :])
+        settings = environment if isinstance(environment, dict) else {}
+        if name == "dumb-init":
+            alone = {"-c", "--single-child"} & {*options} or str(settings.get("DUMB_INIT_SETSID", "1")) == "0"
+            return "" if alone else name
+        if any(re.fullmatch(r"-\w*g\w*", option) for option in options) or "TINI_KILL_PROCESS_GROUP" in settings:
+            return f"{name} -g"
+    return ""
+
+
+def _options(words: Sequence[str]) -> list[str]:
+    found = []
+    for word in words:
+        if word == "--" or not word.startswith("-"):
+            break
+        found.append(word)
+    return found
+
+
+def probe_can_fail(part: Part) -> Iterator[Finding]:
+    """Yield PM963."""
+    for probe in part.container.probes if part.celery else ():
+        reason = _always_succeeds(probe.words)
+        if reason:
+            why = f"the probe always succeeds, because {reason}: a stuck program is never restarted"
+            remedy = "a command whose exit status is that of the question"
+            yield finding("PM963", Level.WARNING, part, probe.setting, probe.setting.name, why, remedy)
+
+
+def _always_succeeds(words: Sequence[str]) -> str:
+    text = words[-1].strip() if words else ""
+    names = [Path(word).name for word in words]
+    if names[:1] in (["true"], ["echo"], [":"]) or re.fullmatch(r"true|:|exit\s+0|echo\b[^|;&]*", text):
+        return "it asks nothing"
+    if len(names) > 2 and names[0].startswith("python") and "-c" in words and _is_one_string(text):
+        return "the quotes make its program a string, which Python only evaluates"
+    end = IGNORED_STATUS.search(text)
+    if end and not end[0].startswith("&&"):
+        return f"it ends with `{end[0].strip('|; ')}`"
+    return "grep finds itself among the processes" if FINDS_ITSELF.search(text) else ""
+
+
+def _is_one_string(text: str) -> bool:
+    try:
+        body = ast.parse(text).body
+    except (SyntaxError, ValueError):
+        return False
+    return len(body) == 1 and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant)
+
+
+def probe_asks_this(part: Part) -> Iterator[Finding]:
+    """Yield PM964."""
+    for probe in part.container.probes if part.celery else ():
+        text = " ".join(probe.words)
+        if not ASKS_WORKERS.search(text):
+            continue
+        if part.celery is Kind.BEAT:
+            why = "workers answer for beat, which does not: the probe succeeds although beat has stopped ticking"
+        elif not NAMES_ONE.search(text):
+            why = "any worker of the app answers: the probe succeeds as long as another one works"
+        else:
+            continue
+        remedy = "a probe of this program: procman export renders one that reads its heartbeat"
+        yield finding("PM964", Level.WARNING, part, probe.setting, probe.setting.name, why, remedy)
+
+
+def beat_is_one(part: Part) -> Iterator[Finding]:
+    """Yield PM965."""
+    if part.celery is not Kind.BEAT:
+        return
+    container, remedy = part.container, "a StatefulSet with one replica"
+    if container.replicas > 1:
+        why = f"{container.replicas} beats run, and each sends every periodic task"
+        yield finding("PM965", Level.CRITICAL, part, None, "replicas", why, "replicas: 1")
+    elif container.controller == "Deployment" and (
+        container.strategy is None or container.strategy.value != "Recreate"
+    ):
+        why = "a rolling update starts the new beat before it stops the old one: both send every periodic task"
+        yield finding("PM965", Level.CRITICAL, part, container.strategy, "strategy", why, remedy)
+    elif container.controller == "Deployment":
+        why = "if its node is unreachable, a second beat starts elsewhere while the first may still send"
+        yield finding("PM965", Level.WARNING, part, container.strategy, "kind", why, remedy)
+
+
+def signal_is_graceful(part: Part) -> Iterator[Finding]:
+    """Yield PM966."""
+    at = part.container.stop_signal
+    if part.celery and at and at.value.strip().upper().removeprefix("SIG") not in GRACEFUL:
+        why = f"on {at.value} a worker does not finish its tasks: they are lost or run again"
+        yield finding("PM966", Level.CRITICAL, part, at, at.name, why, "SIGTERM, or remove the line")
+    remapped = part.container.environment.get("REMAP_SIGTERM")
+    if part.celery is Kind.WORKER and remapped:
+        why = f"with REMAP_SIGTERM={remapped} TERM ends a worker without waiting for its tasks, unless the app sets"
+        remedy = "remove the variable"
+        why = f"{why} worker_soft_shutdown_timeout"
+        yield finding("PM966", Level.WARNING, part, part.command, "REMAP_SIGTERM", why, remedy)

@@ -1,0 +1,102 @@
+"""Read the services of compose files into the records that the rules of `check --lint` judge."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from procman.init.importing.contents import content_of
+from procman.init.importing.readers.compose_file import Compose, load_all, override_of, pairs
+from procman.init.importing.readers.read_compose import DEFAULT_GRACE, seconds_of
+from procman.init.importing.readers.yaml_documents import yaml_documents
+from procman.lint.inputs import Container, Part, Probe, Reader, Setting
+from procman.lint.read_containers import started_in_container
+
+SHELL = ("/bin/sh", "-c")
+
+
+def compose_parts(files: Sequence[Path]) -> list[Part]:
+    """Return the services in `files`, with those that they extend; raise ProcmanError for a file that is none."""
+    own = [file for file in files if file not in map(override_of, files)]
+    return [part for file in own for part in _parts(file)]
+
+
+def _parts(file: Path) -> list[Part]:
+    compose, read_with = load_all(file)
+    lines = yaml_documents(file, content_of(file))[0].lines
+    return [_Service(compose, name, lines, read_with).part() for name in compose.services]
+
+
+class _Service:
+    def __init__(self, compose: Compose, name: str, lines: Any, files: Sequence[Path]) -> None:
+        self.compose, self.name, self.lines, self.files = compose, name, lines, tuple(files)
+        self.service = compose.service(name)
+
+    def part(self) -> Part:
+        words = [*self._words("entrypoint"), *self._words("command")]
+        environment = {name: self.compose.text(value) for name, value in pairs(self.service.get("environment")).items()}
+        at = "command" if "command" in self.service else "entrypoint"
+        command = self._setting(at, " ".join(words))
+        return Part(
+            Reader.COMPOSE,
+            self.compose.path,
+            self.compose.lines.get(self.name, 1),
+            self.name,
+            files=self.files,
+            command=command if words else None,
+            started=started_in_container(self.name, words, environment),
+            container=self._container(words, environment),
+        )
+
+    def _container(self, words: Sequence[str], environment: dict[str, str]) -> Container:
+        grace, signal = self._given("stop_grace_period"), self._given("stop_signal")
+        deploy = self.service.get("deploy")
+        replicas = (deploy.get("replicas") if isinstance(deploy, dict) else None) or self.service.get("scale")
+        return Container(
+            words=tuple(words),
+            default_grace_seconds=DEFAULT_GRACE,
+            grace=grace,
+            grace_seconds=seconds_of(grace.value) if grace else None,
+            stop_signal=signal,
+            probes=tuple(self._probes()),
+            environment=environment,
+            replicas=replicas if isinstance(replicas, int) else 1,
+        )
+
+    def _probes(self) -> list[Probe]:
+        check = self.service.get("healthcheck")
+        test = check.get("test") if isinstance(check, dict) else None
+        words = probe_words(test if isinstance(test, list) else [] if test is None else ["CMD-SHELL", test])
+        words = tuple(self.compose.text(word) for word in words)
+        return [Probe(self._setting("healthcheck", " ".join(words)), words)] if words else []
+
+    def _words(self, key: str) -> list[str]:
+        value = self.service.get(key)
+        if isinstance(value, list):
+            return [self.compose.text(each) for each in value]
+        try:
+            return shlex.split(self.compose.text(value))
+        except ValueError:
+            return []
+
+    def _given(self, key: str) -> Setting | None:
+        value = self.service.get(key)
+        return None if value is None else self._setting(key, self.compose.text(value))
+
+    def _setting(self, key: str, value: str) -> Setting:
+        line = self.lines.get(("services", self.name, key)) or self.compose.lines.get(self.name, 1)
+        return Setting(key, value, self.compose.path, line)
+
+
+def probe_words(test: Sequence[Any]) -> tuple[str, ...]:
+    """Return the command of a health check in the words of Compose; empty if it is switched off."""
+    words = [str(word) for word in test]
+    match words[:1]:
+        case ["CMD"]:
+            return tuple(words[1:])
+        case ["CMD-SHELL"]:
+            return (*SHELL, " ".join(words[1:]))
+        case _:
+            return ()

@@ -1,0 +1,120 @@
+"""Read the containers in Kubernetes manifests, also those that Helm rendered, for the rules of `check --lint`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from procman.init.importing.contents import content_of
+from procman.init.importing.readers.yaml_documents import YamlDocument, yaml_documents
+from procman.lint.inputs import Container, Part, Probe, Reader, Recognised, Setting
+from procman.lint.read_containers import started_in_container
+from procman.model import Kind
+
+TEMPLATES: dict[str, tuple[str, ...]] = {
+    "Deployment": ("spec", "template", "spec"),
+    "StatefulSet": ("spec", "template", "spec"),
+    "DaemonSet": ("spec", "template", "spec"),
+    "ReplicaSet": ("spec", "template", "spec"),
+    "Pod": ("spec",),
+}
+"""Where each kind has its pod."""
+
+DEFAULT_GRACE_SECONDS = 30.0
+PROBES = ("startupProbe", "livenessProbe", "readinessProbe")
+
+
+def kubernetes_parts(files: Sequence[Path]) -> list[Part]:
+    """Return every container in `files` that is to keep running; raise ProcmanError for a file that is no YAML."""
+    return [
+        part for file in files for one in yaml_documents(file, content_of(file)) for part in _of_document(file, one)
+    ]
+
+
+def _of_document(file: Path, document: YamlDocument) -> Iterator[Part]:
+    content = document.content
+    if isinstance(content, Mapping) and content.get("kind") == "List":
+        for number, item in enumerate(content.get("items") or ()):
+            lines = {path[2:]: line for path, line in document.lines.items() if path[:2] == ("items", number)}
+            yield from _of_document(file, YamlDocument(item, lines))
+    elif isinstance(content, Mapping) and content.get("kind") in TEMPLATES:
+        where = TEMPLATES[content["kind"]]
+        for number, container in enumerate(_list(_at(content, *where, "containers"))):
+            if isinstance(container, Mapping):
+                yield _Reader(file, document, (*where, "containers", number), container).part()
+
+
+class _Reader:
+    def __init__(self, file: Path, document: YamlDocument, path: tuple[str | int, ...], container: Any) -> None:
+        self.file, self.object, self.lines, self.path = file, document.content, document.lines, path
+        self.container = container
+
+    def part(self) -> Part:
+        words = [str(word) for key in ("command", "args") for word in _list(self.container.get(key))]
+        name = f"{self.object['kind']}/{_at(self.object, 'metadata', 'name')}"
+        environment = {
+            str(each.get("name")): str(each.get("value", ""))
+            for each in _list(self.container.get("env"))
+            if isinstance(each, Mapping)
+        }
+        key = "args" if "args" in self.container else "command"
+        started = started_in_container(str(self.container.get("name")), words, environment)
+        container = self._container(words, environment)
+        command = self._setting((*self.path, key), " ".join(words)) if words else None
+        asked = next((probe for probe in container.probes if not words and "celery" in " ".join(probe.words)), None)
+        if asked:
+            # The command is that of the image; a probe that asks Celery shows what it is.
+            started, command = Recognised(Kind.WORKER), asked.setting
+        return Part(
+            Reader.KUBERNETES,
+            self.file,
+            self._line(self.path),
+            f"{name}/{self.container.get('name')}",
+            files=(self.file,),
+            command=command,
+            started=started,
+            container=container,
+        )
+
+    def _container(self, words: Sequence[str], environment: Mapping[str, str]) -> Container:
+        where = TEMPLATES[self.object["kind"]]
+        grace = _at(self.object, *where, "terminationGracePeriodSeconds")
+        at = self._setting((*where, "terminationGracePeriodSeconds"), str(grace))
+        strategy = _at(self.object, "spec", "strategy", "type")
+        replicas = _at(self.object, "spec", "replicas")
+        return Container(
+            words=tuple(words),
+            default_grace_seconds=DEFAULT_GRACE_SECONDS,
+            grace=at if isinstance(grace, int) else None,
+            grace_seconds=float(grace) if isinstance(grace, int) else None,
+            probes=tuple(self._probes()),
+            environment=environment,
+            controller=self.object["kind"],
+            strategy=self._setting(("spec", "strategy", "type"), str(strategy)) if strategy else None,
+            replicas=replicas if isinstance(replicas, int) else 1,
+        )
+
+    def _probes(self) -> Iterator[Probe]:
+        for name in PROBES:
+            words = tuple(str(word) for word in _list(_at(self.container, name, "exec", "command")))
+            if words:
+                yield Probe(self._setting((*self.path, name), " ".join(words)), words)
+
+    def _setting(self, path: tuple[str | int, ...], value: str) -> Setting:
+        return Setting(str(path[-1]), value, self.file, self._line(path))
+
+    def _line(self, path: tuple[str | int, ...]) -> int:
+        while path and path not in self.lines:
+            path = path[:-1]
+        return self.lines.get(path, 1)
+
+
+def _at(value: Any, *path: str | int) -> Any:
+    for name in path:
+        value = value.get(name) if isinstance(value, Mapping) else None
+    return value
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []

@@ -1,0 +1,98 @@
+"""The export to Compose: the launch of a host in services, and nothing secret."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from procman.launch import agent_source, launch_of
+from tests.export.projects import FULL, expanded, export, project, readme, rendered, rendering
+
+
+def services(text: str) -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load(export(text, "compose")["compose.yaml"])
+    return found
+
+
+@pytest.mark.parametrize("text", [readme(), FULL], ids=["readme", "full"])
+def test_every_service_is_launched_as_on_a_host(tmp_path: Path, text: str) -> None:
+    found = services(text)["services"]
+    described = project(tmp_path, text, "compose")
+    assert list(found) == [program.name for program in described.programs]
+    for program in described.programs:
+        launch, service = launch_of(described, program), expanded(found[program.name])
+        assert service["entrypoint"] == list(launch.argv)
+        environment = dict(launch.environment)
+        environment.pop("PROCMAN_ENVIRONMENT_FILE", None)
+        assert service["environment"] == environment
+        assert service["working_dir"] == str(launch.directory)
+        assert service["user"] == launch.user
+        assert service["env_file"] == [str(launch.environment_file)]
+
+
+def test_stop_waits_longer_than_the_program_needs() -> None:
+    found = services(FULL)["services"]
+    graces = {name: service["stop_grace_period"] for name, service in found.items()}
+    assert graces["shop-celery-1"] == "630s"
+    assert graces["shop-slow"] == "7230s"
+    assert graces["shop-manual"] == "60s"
+    assert graces["shop-celery-beat"] == "90s"
+
+
+def test_readable_by_the_agent_and_restarted() -> None:
+    found = services(FULL)
+    slow, beat = found["services"]["shop-slow"], found["services"]["shop-celery-beat"]
+    assert slow["init"] is True
+    assert slow["restart"] == "unless-stopped"
+    probe = ["CMD", "/srv/env/bin/python", "-IS", "/usr/local/lib/procman/shop/probe.py", "live"]
+    assert slow["healthcheck"]["test"] == beat["healthcheck"]["test"] == probe
+    assert "healthcheck" not in found["services"]["shop-flower"]
+    assert slow["tmpfs"] == ["/var/lib/procman/shop/run/shop-slow"]
+    agent = {"type": "bind", "source": "./agent", "target": "/usr/local/lib/procman/shop", "read_only": True}
+    assert agent in slow["volumes"]
+    media = [{"type": "volume", "source": "data-media", "target": "/srv/media"}]
+    media += [{"type": "volume", "source": "data-media-2", "target": "/var/cache/media"}]
+    assert slow["volumes"] == [agent, *media]
+    schedule = {"type": "volume", "source": "schedule", "target": "/var/lib/shop"}
+    assert beat["volumes"] == [agent, schedule, *media]
+    assert found["volumes"] == {"data-media": {}, "data-media-2": {}, "schedule": {}}
+
+
+def test_limits_and_manual_start() -> None:
+    found = services(FULL.replace("autostart = false", "autostart = false\ntasks_max = 9"))["services"]
+    assert found["shop-celery-2"]["mem_limit"] == "700m"
+    assert found["shop-manual"]["pids_limit"] == 9
+    assert found["shop-manual"]["profiles"] == ["manual"]
+    assert "profiles" not in found["shop-slow"]
+    assert found["shop-slow"]["image"] == "${SHOP_IMAGE:-registry.example.org/shop:1}"
+
+
+def test_stop_signal_of_a_command() -> None:
+    text = FULL.replace("[command.flower]", '[command.flower]\nstop_signal = "INT"\nuser = "web"\ngroup = "web"')
+    flower = services(text)["services"]["shop-flower"]
+    assert (flower["stop_signal"], flower["user"]) == ("SIGINT", "web:web")
+
+
+def test_agent_is_that_of_a_host() -> None:
+    files = export(readme(), "compose")
+    assert [*files][-1] == "agent/launcher.py"
+    agent = {name: text for name, text in files.items() if name.startswith("agent/")}
+    assert len(agent) > 40
+    assert all(text == agent_source(Path(name).name) for name, text in agent.items())
+
+
+def test_export_is_deterministic_and_reads_no_secret() -> None:
+    # The environment file does not even exist.
+    assert rendered(FULL, "compose") == rendering(FULL, "compose")
+
+
+def test_dockerfile_copies_the_agent() -> None:
+    files = export(FULL, "dockerfile")
+    lines = [line for line in files["Dockerfile.procman"].splitlines() if line and not line.startswith("#")]
+    assert lines[0] == 'COPY ["agent/", "/usr/local/lib/procman/shop/"]'
+    assert lines[1].startswith("RUN install -d -o www-data /var/lib/procman/shop/run/shop-celery-1 ")
+    assert len(lines) == 2
+    assert files["agent/probe.py"] == agent_source("probe.py")

@@ -1,0 +1,90 @@
+"""What an engine cannot do is refused, with the key, the line and the reason."""
+
+from __future__ import annotations
+
+import pytest
+
+from procman.errors import ConfigurationError
+from procman.export import TARGETS
+from tests.export.projects import FULL, export, readme
+
+
+def refused(text: str, target: str) -> list[str]:
+    with pytest.raises(ConfigurationError) as raised:
+        export(text, target)
+    return [problem.partition("procman.toml:")[2] for problem in raised.value.problems]
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [
+        ("concurrency = 4", "", "worker.slow.concurrency: missing: Celery would start a process for each processor"),
+        (
+            '"celery", "-A", "shop", "flower", "--port=$(PORT)"',
+            '"celery", "-A", "shop", "beat"',
+            "command.flower.argv: it starts a beat",
+        ),
+        (
+            '"celery", "-A", "shop", "flower", "--port=$(PORT)"',
+            '"celery", "-A", "shop", "worker", "-B"',
+            "command.flower.argv: it starts a beat",
+        ),
+        ("concurrency = 4", "concurrency = 4\nnice = 5", "worker.slow.nice: no engine sets it"),
+        ("concurrency = 4", 'concurrency = 4\numask = "077"', "worker.slow.umask: no engine sets it"),
+        ("concurrency = 4", "concurrency = 4\nlauncher = false", "worker.slow.launcher: without launcher.py"),
+        ("concurrency = 4", "concurrency = 4\ncpu_weight = 5", "worker.slow.cpu_weight: only systemd has it"),
+        ("[beat]", "[beat]\nmemory_high_mib = 500", "beat.memory_high_mib: only systemd slows a program down"),
+        ("[command.flower]", '[command.flower]\nstdout = "/var/log/x.log"', "command.flower.stdout: the engine keeps"),
+        ('user = "www-data"', 'scope = "user"', "project.scope: an image has the paths of a host"),
+    ],
+)
+def test_no_container_can_do_it(target: str, old: str, new: str, reason: str) -> None:
+    assert old in FULL
+    [problem] = refused(FULL.replace(old, new), target)
+    assert f": {reason}" in f": {problem}"
+    assert problem[0].isdigit(), "the line"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [
+        ("[kubernetes]", '[kubernetes]\nplatform = "fargate"', "worker.slow.stop_timeout_seconds: fargate kills"),
+        (
+            "max_memory_per_child_kib = 100_000",
+            "max_memory_per_child_kib = 300_000",
+            "need 1464 MiB, and the container",
+        ),
+        ('keda_broker = "rabbitmq"', 'keda_broker = "redis"', "worker.slow.prefetch_multiplier: KEDA counts"),
+        ("[command.flower]", '[command.flower]\nstop_signal = "INT"', "command.flower.stop_signal: Kubernetes sends"),
+        ("[command.flower]", '[command.flower]\nuser = "web"', "command.flower.user: every container runs as user_id"),
+        ("[beat]", "[beat]\ntasks_max = 5", "beat.tasks_max: the kubelet limits processes"),
+        ('name = "shop"', 'name = "shop-"', "project.name: it ends with -"),
+        ("secrets.env", "secrets of us", "project.environment_file: the key of a Secret"),
+        ("/srv/media", "/srv/me:dia", "project.writable_paths: a volume cannot be mounted at a path with a colon"),
+        ('name = "shop"', f'name = "{"s" * 45}"', "project.name: the name"),
+    ],
+)
+def test_kubernetes_cannot_do_it(old: str, new: str, reason: str) -> None:
+    assert old in FULL
+    assert any(reason in each for each in refused(FULL.replace(old, new), "kubernetes"))
+
+
+def test_all_problems_are_reported_in_one_run() -> None:
+    text = readme().replace("concurrency = 1\n", "").replace("concurrency = 2\n", "nice = 3\n")
+    assert len(refused(text, "kubernetes")) == 3
+
+
+def test_invalid_value_is_reported_once() -> None:
+    [problem] = refused(FULL.replace("concurrency = 4", 'concurrency = "four"'), "kubernetes")
+    assert "worker.slow.concurrency: expected a whole number" in problem
+
+
+def test_settings_of_hosts_are_no_reason() -> None:
+    # The supervisord, the watcher and the units belong to a host; the same file serves both.
+    text = readme() + '[worker.crop.supervisor]\nexitcodes = "0"\n[systemd.directives]\nProtectHome = "no"\n'
+    assert export(text, "kubernetes")
+    assert export(
+        text.replace("[worker.crop]", '[worker.crop]\nconcurrency = "auto"').replace("concurrency = 2\n", ""),
+        "compose",
+    )
