@@ -1,50 +1,72 @@
-"""Compare ways to deploy a worker under supervisord, on the same load: python -m benchmarks.deploy.
+"""Compare ways to deploy a worker, on the same load: python -m benchmarks.deploy.
 
-Needs root, for RabbitMQ in an overlay. For each way, a worker with two pool processes runs a long task, and short ones
-arrive all the time; then it is restarted. Reported are the time until the command returns, the tasks lost, and the time
-in which the queue had no consumer, by a passive declare every 50 ms. Every way meets the same app, broker and machine,
-one after the other.
+As root, in a booted Debian of its own (tests/host) with RabbitMQ, one way after the other. A worker with two pool
+processes runs a long task, and short ones arrive all the time; then it is restarted. Reported are the time until the
+command returns, the tasks lost, and the time in which the queue had no consumer, by a passive declare every 50 ms. The
+files that procman does not write are those of benchmarks/foreign_workers.py.
 """
 
 from __future__ import annotations
 
 import argparse
-import subprocess
-import sys
-import threading
+import os
 import time
-from collections.abc import Callable
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import count
 
-from tests.celery_environments import CELERY_REDIS, environment_of
-from tests.contracts.trials.ground import Ground, Message, ground
-from tests.product import eventually
+from benchmarks.foreign_workers import FOREIGN
+from tests.host.catmaid import VIRTUALENV, Project, install_procman, install_project
+from tests.host.machine import Host
+from tests.host.projects import OWN
+from tests.host.trials import CODE, DATA, Trials
 
 SAMPLE_SECONDS = 0.05
+SHORT_SECONDS, PAUSE_SECONDS = 0.1, 0.15
+AROUND_SECONDS = 3.0
+"""How long short tasks arrive before the deploy and after it."""
+QUIET_SECONDS = 60.0
+"""After this time without any news, what has not ended is lost."""
+LIMIT_SECONDS = 900.0
 
-CONSUMERS = """
-import sys, time
-from kombu import Connection
-with Connection(sys.argv[1]) as connection:
-    while True:
-        print(connection.default_channel.queue_declare(sys.argv[2], passive=True).consumer_count, flush=True)
-        time.sleep(float(sys.argv[3]))
+TOML = """
+[project]
+name = "{queue}"
+app = "trial_app"
+directory = "{code}"
+virtualenv = "{virtualenv}"
+user = "www-data"
+backend = "{backend}"
+environment_file = "{environment_file}"
+writable_paths = ["{data}"]
+
+[environment]
+TRIAL_DATA = "{data}"
+
+[worker.crop]
+overlap = {overlap}
+queues = ["{queue}"]
+concurrency = 2
+
+[worker.crop.environment]
+TRIAL_WORKER = "{queue}"
+TRIAL_BROKER_NAME = "rabbitmq"
 """
 
-SECTION = """
-[program:{name}]
-command={command}
-directory={directory}
-environment={environment}
-autostart=true
-autorestart=true
-{options}
-"""
+PROCMAN = ("restart --overlap", "restart", "restart --no-wait")
 
-CELERY_EXAMPLE = "startsecs=10\nstopwaitsecs=600\nkillasgroup=true\nstopasgroup=true"
-"""extra/supervisord/celeryd.conf of Celery 5."""
-HONCHO = "stopsignal=QUIT"
-"""What `honcho export supervisord` writes; supervisord's default of stopwaitsecs is 10."""
+
+@dataclass(frozen=True)
+class Way:
+    """A way to deploy: how the worker of a queue is installed, and the command."""
+
+    manager: str
+    title: str
+    install: Sequence[str]
+    """Shell commands, in the host."""
+    command: str
+    remove: Sequence[str]
+    queue: str
 
 
 @dataclass(frozen=True)
@@ -61,109 +83,87 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--long", type=float, default=60, help="seconds that the long task takes")
     given = parser.parse_args()
-    found = environment_of(CELERY_REDIS)
-    assert found
-    with ground(found) as place:
-        for name, prepare, deploy in ways(place):
-            queue = name.replace(" ", "-")
-            prepare(queue)
-            print(f"| {name} | {_row(measured(place, queue, given.long, deploy))} |", flush=True)
-            place.product.supervisorctl("stop", "all")
+    print(
+        "| way | until the command returns | of an overlap | tasks lost | time without a consumer |\n"
+        + "|---" * 5
+        + "|"
+    )
+    with Host() as host:
+        install_procman(host)
+        install_project(host)
+        host.run("systemctl start supervisor")
+        trials, overlaps = Trials(host), dict[str, float]()
+        for way in ways(host):
+            for command in way.install:
+                host.run(command, timeout=180)
+            found = measured(trials, way, given.long)
+            for command in way.remove:
+                host.run(command, check=False, timeout=300)
+            ratio = found.seconds / overlaps.setdefault(way.manager, found.seconds)
+            rest = f"{found.lost} | {found.without_consumer:.1f} s"
+            print(f"| {way.manager}: {way.title} | {found.seconds:.1f} s | {ratio:.1f} | {rest} |", flush=True)
+    print(f"load {os.getloadavg()[0]:.1f}")
 
 
-def ways(place: Ground) -> list[tuple[str, Callable[[str], None], Callable[[str], None]]]:
-    """Return each way with how its worker for a queue is installed, and how it is restarted."""
-
-    def ours(queue: str, more: str) -> None:
-        own = f'[worker.{queue}]\n{more}\nconcurrency = 2\nqueues = ["{queue}"]\n'
-        place.configure([own + place.environment(queue, "rabbitmq")])
-        place.product.procman("install", "--wait", "90")
-
-    def foreign(queue: str, options: str) -> None:
-        celery = place.product.virtualenv / "bin/celery"
-        variables = {"TRIAL_DATA": place.store.data, "TRIAL_WORKER": queue, "TRIAL_BROKER": place.urls["rabbitmq"]}
-        text = SECTION.format(
-            name=queue,
-            command=f"{celery} -A trial_app worker -c 2 -n {queue}@here -Q {queue} --without-gossip --without-mingle",
-            directory=place.product.code,
-            environment=",".join(f'{name}="{value}"' for name, value in variables.items()),
-            options=options,
-        )
-        (place.product.supervisord_configuration.parent / "conf.d" / f"{queue}.conf").write_text(text)
-        place.product.supervisorctl("reread")
-        place.product.supervisorctl("update", queue)
-
-    def by_procman(*words: str) -> Callable[[str], None]:
-        return lambda _: _done(place.product.procman("restart", "--no-check", *words, timeout=900))
-
-    def by_supervisorctl(queue: str) -> None:
-        _done(place.product.supervisorctl("restart", queue, timeout=900))
-
-    return [
-        ("overlap", lambda queue: ours(queue, "overlap = true"), by_procman("--overlap")),
-        ("procman restart", lambda queue: ours(queue, ""), by_procman()),
-        ("procman no-wait", lambda queue: ours(queue, ""), by_procman("--no-wait")),
-        ("celery example", lambda queue: foreign(queue, CELERY_EXAMPLE), by_supervisorctl),
-        ("honcho", lambda queue: foreign(queue, HONCHO), by_supervisorctl),
-    ]
+def ways(host: Host) -> Iterator[Way]:
+    """Yield each way; the overlap comes first for each process manager."""
+    numbers = count(1)
+    for backend in ("systemd", "supervisor"):
+        for words in PROCMAN:
+            yield _by_procman(host, f"way{next(numbers)}", backend, words)
+        for title, prepare in FOREIGN[backend].items():
+            queue = f"foreign{next(numbers)}"
+            yield Way(backend, title, *prepare(host, queue), queue)
 
 
-def _done(done: subprocess.CompletedProcess[str]) -> None:
-    if done.returncode:
-        print(done.stdout, done.stderr, file=sys.stderr)
+def _by_procman(host: Host, queue: str, backend: str, words: str) -> Way:
+    places = {
+        "code": CODE,
+        "data": DATA,
+        "virtualenv": VIRTUALENV,
+        "environment_file": Trials.environment_file(backend),
+    }
+    overlap = str("--overlap" in words).lower()
+    text = TOML.format(queue=queue, backend=backend, overlap=overlap, **places)
+    project = Project(host, queue, text + (OWN if backend == "supervisor" else ""))
+    procman = f"procman --config {project.configuration}"
+    install = [f"{procman} install --no-check --wait 90"]
+    return Way(backend, f"`procman {words}`", install, f"{procman} {words}", [f"{procman} uninstall --purge"], queue)
 
 
-def measured(place: Ground, queue: str, seconds: float, deploy: Callable[[str], None]) -> Deployed:
-    """Restart the worker of `queue` while it runs a task of so many seconds."""
-    eventually(lambda: queue in place.store.times("ready"), f"{queue} consumes")
-    long = Message(f"{queue}.long", "trials.hold", "rabbitmq", queue, (seconds,))
-    place.send([long])
-    eventually(lambda: any(run.task_id == long.id for run in place.store.runs()), "the long task runs")
-    python = str(place.product.virtualenv / "bin/python")
-    words = [python, "-c", CONSUMERS, place.urls["rabbitmq"], queue, str(SAMPLE_SECONDS)]
-    consumers = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
-    sent, is_over = [long.id], threading.Event()
-
-    def send() -> None:
-        while not is_over.is_set():
-            messages = [
-                Message(f"{queue}.{number}", "trials.hold", "rabbitmq", queue, (0.1,))
-                for number in range(len(sent), len(sent) + 10)
-            ]
-            place.send(messages)
-            sent.extend(each.id for each in messages)
-
-    sender = threading.Thread(target=send)
-    sender.start()
-    time.sleep(3)
-    began = time.monotonic()
-    deploy(queue)
-    took = time.monotonic() - began
-    time.sleep(3)
-    is_over.set()
-    sender.join()
-    ended = _ended(place, sent, began + seconds + 120)
-    consumers.terminate()
-    output, _ = consumers.communicate()
-    return Deployed(took, len(set(sent) - ended), SAMPLE_SECONDS * [int(line) for line in output.split()].count(0))
+def measured(trials: Trials, way: Way, seconds: float) -> Deployed:
+    """Deploy in this way while the worker runs a task of so many seconds."""
+    host, queue, long = trials.host, way.queue, f"{way.queue}.long"
+    host.wait_for(lambda: queue in trials.store.times("ready"), 120, f"{queue} consumes")
+    trials.send([trials.message(long, queue, "rabbitmq", "trials.hold", seconds)])
+    host.wait_for(lambda: trials.store.runs_of(long), 60, "the long task runs")
+    number = int((LIMIT_SECONDS + 2 * AROUND_SECONDS) / PAUSE_SECONDS)
+    ids = [f"{queue}.{each}" for each in range(number)]
+    messages = [trials.message(each, queue, "rabbitmq", "trials.hold", SHORT_SECONDS) for each in ids]
+    with trials.sampled([queue], SAMPLE_SECONDS):
+        with trials.trickle(messages, PAUSE_SECONDS):
+            time.sleep(AROUND_SECONDS)
+            began = time.monotonic()
+            host.run(way.command, timeout=LIMIT_SECONDS)
+            took = time.monotonic() - began
+            time.sleep(AROUND_SECONDS)
+        noted = trials.store.sent()
+        lost = _lost(trials, [long, *(each for each in ids if each in noted)], began + seconds + LIMIT_SECONDS)
+    counts = [consumers for _, consumers in trials.store.sampled(queue)]
+    return Deployed(took, lost, SAMPLE_SECONDS * counts.count(0))
 
 
-def _ended(place: Ground, sent: list[str], deadline: float) -> set[str]:
-    """Return the tasks that have ended, once all have, or if none has for half a minute."""
-    ended: set[str] = set()
-    quiet_since = time.monotonic()
-    while not set(sent) <= ended and time.monotonic() < deadline and time.monotonic() < quiet_since + 30:
-        runs = place.store.runs()
-        found = {run.task_id for run in runs if run.has_ended}
-        is_at_work = any(not run.has_ended and time.monotonic() - run.last < 1 for run in runs)
-        quiet_since = time.monotonic() if found != ended or is_at_work else quiet_since
-        ended = found
+def _lost(trials: Trials, sent: Sequence[str], deadline: float) -> int:
+    """Return how many tasks have not ended, once all have, or if nothing has happened for a while."""
+    left, quiet_since = set(sent), time.monotonic()
+    while left and time.monotonic() < min(deadline, quiet_since + QUIET_SECONDS):
+        ended = {each for each in left if trials.store.has_ended(each)}
+        runs = [run for each in left - ended for run in trials.store.runs_of(each)]
+        if ended or any(time.monotonic() - run.last < 1 for run in runs):
+            quiet_since = time.monotonic()
+        left -= ended
         time.sleep(0.5)
-    return ended
-
-
-def _row(deployed: Deployed) -> str:
-    return f"{deployed.seconds:.1f} s | {deployed.lost} | {deployed.without_consumer:.1f} s"
+    return len(left)
 
 
 if __name__ == "__main__":

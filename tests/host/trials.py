@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tests.contracts import trials
@@ -83,11 +85,12 @@ class Trials:
     @contextmanager
     def _running(self, command: str, asked: object) -> Iterator[subprocess.Popen[str]]:
         words = self.host.entering(self._words(command))
-        with subprocess.Popen(words, stdin=subprocess.PIPE, text=True) as process:
+        with subprocess.Popen(words, stdin=subprocess.PIPE, text=True, start_new_session=True) as process:
             assert process.stdin
             process.stdin.write(json.dumps(asked))
             process.stdin.close()
             try:
                 yield process
             finally:
-                process.terminate()
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGTERM)  # nsenter would leave the command running
