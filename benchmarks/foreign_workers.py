@@ -56,9 +56,14 @@ def _exported(queue: str, kind: str) -> dict[str, str]:
     """Return what `honcho export` writes for a Procfile with a worker, by the names of the files."""
     with tempfile.TemporaryDirectory() as directory:
         here = Path(directory)
-        worker = f"{CELERY} -A trial_app worker -c 2 -Q {queue} -n {queue}@%h --loglevel INFO"
-        (here / "Procfile").write_text(f"worker: {worker if kind == 'supervisord' else worker.replace('%h', 'here')}\n")
-        (here / ".env").write_text("".join(f"{name}={value}\n" for name, value in _variables(queue).items()))
+        variables = _variables(queue)
+        # Not in .env: supervisord cannot read what honcho writes for it, because there are no quotes around an @.
+        broker = f"TRIAL_BROKER={variables.pop('TRIAL_BROKER')}"
+        # No %h: honcho leaves it as it is, and systemd replaces it.
+        (here / "Procfile").write_text(
+            f"worker: env {broker} {CELERY} -A trial_app worker -c 2 -Q {queue} -n {queue}@here --loglevel INFO\n"
+        )
+        (here / ".env").write_text("".join(f"{name}={value}\n" for name, value in variables.items()))
         words = [sys.executable, "-m", "honcho", "-d", directory, "export", "-a", queue, "-u", "www-data", "-l", LOGS]
         subprocess.run([*words, kind, directory + "/out"], cwd=directory, check=True)
         return {each.name: each.read_text().replace(directory, CODE) for each in (here / "out").iterdir()}
