@@ -2,8 +2,9 @@
 
 As root, in a booted Debian of its own (tests/host) with RabbitMQ, one way after the other. A worker with two pool
 processes runs a long task, and short ones arrive all the time; then it is restarted. Reported are the time until the
-command returns, the tasks lost, and the time in which the queue had no consumer, by a passive declare every 50 ms. The
-files that procman does not write are those of benchmarks/foreign_workers.py.
+command returns, the tasks lost, the time in which the queue had no consumer, by a passive declare every 50 ms, and
+whether a new process consumes in the end. The files that procman does not write are those of
+benchmarks/foreign_workers.py.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import count
+from itertools import count, pairwise
 
 from benchmarks.foreign_workers import FOREIGN
 from tests.host.catmaid import VIRTUALENV, Project, install_procman, install_project
@@ -76,6 +77,8 @@ class Deployed:
     seconds: float
     lost: int
     without_consumer: float
+    is_replaced: bool
+    """Whether a new process consumes at the end."""
 
 
 def main() -> None:
@@ -100,7 +103,7 @@ def main() -> None:
             for command in way.remove:
                 host.run(command, check=False, timeout=300)
             ratio = found.seconds / overlaps.setdefault(way.manager, found.seconds)
-            rest = f"{found.lost} | {found.without_consumer:.1f} s"
+            rest = f"{found.lost} | {found.without_consumer:.1f} s | {'runs' if found.is_replaced else 'does not run'}"
             print(f"| {way.manager}: {way.title} | {found.seconds:.1f} s | {ratio:.1f} | {rest} |", flush=True)
     print(f"load {os.getloadavg()[0]:.1f}")
 
@@ -149,8 +152,8 @@ def measured(trials: Trials, way: Way, seconds: float) -> Deployed:
             time.sleep(AROUND_SECONDS)
         noted = trials.store.sent()
         lost = _lost(trials, [long, *(each for each in ids if each in noted)], began + seconds + LIMIT_SECONDS)
-    counts = [consumers for _, consumers in trials.store.sampled(queue)]
-    return Deployed(took, lost, SAMPLE_SECONDS * counts.count(0))
+    without = sum(after - at for (at, consumers), (after, _) in pairwise(trials.store.sampled(queue)) if not consumers)
+    return Deployed(took, lost, without, len(trials.store.times("ready")[queue]) > 1)
 
 
 def _lost(trials: Trials, sent: Sequence[str], deadline: float) -> int:
