@@ -40,7 +40,7 @@ class Event:
     program: str
     what: str
     """found, healing, healed, gave-up, recovered, ended, missed, lost, handed-back, cut, stopped, started, restarted,
-    reloaded, adopted, restored, held, released or ordered."""
+    overlapped, overlap failed, reloaded, adopted, restored, held, released or ordered."""
     code: str = ""
     level: str = ""
     reason: str = ""
