@@ -4,7 +4,7 @@ import json
 import os
 import signal
 from time import monotonic, time
-from typing import Any, Dict, List, NoReturn, Optional
+from typing import Any, Dict, Iterable, List, NoReturn, Optional
 
 from . import slots
 
@@ -135,17 +135,25 @@ def _remove(path: str) -> None:
 
 
 def _start(words: List[str], environment: Dict[str, str]) -> int:
-    pid = os.fork()
-    if pid == 0:
-        _become(words, environment)
+    # Until it executes the worker, the child has the keeper's handlers, and its pipe for signals: a signal meant for the
+    # child alone would reach the keeper, which would take it for its own.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, range(1, signal.NSIG))
+    try:
+        pid = os.fork()
+        if pid == 0:
+            _become(words, environment, mask)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     return pid
 
 
-def _become(words: List[str], environment: Dict[str, str]) -> NoReturn:
+def _become(words: List[str], environment: Dict[str, str], mask: Iterable[int]) -> NoReturn:
     try:
         signal.set_wakeup_fd(-1)
-        for number in RESET:
-            signal.signal(number, signal.SIG_DFL)
+        for number in range(1, signal.NSIG):
+            if number in RESET or callable(signal.getsignal(number)):
+                signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         # A link in this path may lead to another release than when the keeper was started in it.
         os.chdir(environment.get("PROCMAN_DIRECTORY", "."))
         os.execve(words[0], words, environment)  # noqa: S606  # the command of the launch file
