@@ -191,6 +191,7 @@ def situations(of: Bench) -> Iterator[tuple[str, bool, Started]]:
     solo.wait_for(lambda found: found.get("phase") == "consuming")
     of.send(solo, "mysite.wait", str(of.directory / "never"))
     solo.wait_for(lambda found: found["busy"])
+    time.sleep(OLD_SECONDS + 5)
     yield "a busy worker (solo)", True, solo
     away = of.start("away", "worker", broker="redis://127.0.0.1:9/0")
     away.wait_for(lambda found: found.get("phase") == "starting")

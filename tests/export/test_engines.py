@@ -166,7 +166,7 @@ def test_docker_compose_reads_the_same(tmp_path: Path, text: str) -> None:
         text = text.replace(path, str(secrets))
     out = written(tmp_path, text, "compose")
     words = [tools.docker_compose(), "--file", str(out / "compose.yaml"), "config"]
-    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=100)
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=250)
     assert done.returncode == 0, done.stderr
     found, written_as = yaml.safe_load(done.stdout), yaml.safe_load((out / "compose.yaml").read_text())
     assert set(found["services"]) == set(written_as["services"])

@@ -27,6 +27,10 @@ PACKAGES = (
 REFLECT = "github.com/modern-go/reflect2"
 """The version in the source dereferences nil with Go 1.18 and later; Debian's package is a later one."""
 
+TAG = "+k8s:openapi-gen"
+NOT_PUBLISHED = ("code-generator", "sample-apiserver", "gengo", "kube-openapi")
+"""Directories of vendor/k8s.io with the tag, whose types the server does not publish."""
+
 PAUSE = """package main
 
 import (
@@ -61,6 +65,7 @@ def binaries() -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (DIRECTORY / "complete").exists():
             _unpack()
+            _generate()
             _build()
             (DIRECTORY / "complete").touch()
     return BINARIES
@@ -87,6 +92,26 @@ def _unpack() -> None:
     shutil.copytree(ROOT / "usr/share/gocode/src" / REFLECT, source / "vendor" / REFLECT)
 
 
+def _generate() -> None:
+    """Write the only generated file that the source does not have: the schemas that the server publishes."""
+    source, generator = _source(), DIRECTORY / "openapi-gen"
+    _go("build", "-o", str(generator), "./vendor/k8s.io/kube-openapi/cmd/openapi-gen", where=source)
+    tagged = {
+        str(file.parent.relative_to(source))
+        # `vendor` has links to `staging`, which a pattern with ** would not follow.
+        for place in (source / "pkg", *(source / "vendor/k8s.io").iterdir())
+        for file in place.rglob("*.go")
+        if place.name not in NOT_PUBLISHED and f"{TAG}=" in file.read_text(encoding="utf-8")
+    }
+    words = [
+        *(str(generator), "--logtostderr", "-O", "zz_generated.openapi"),
+        *("-i", ",".join(f"k8s.io/kubernetes/{each}" for each in sorted(tagged))),
+        *("-p", "k8s.io/kubernetes/pkg/generated/openapi", "-r", str(DIRECTORY / "violations")),
+        *("-h", "vendor/k8s.io/code-generator/hack/boilerplate.go.txt"),
+    ]
+    _run(words, where=source, environment=_environment())
+
+
 def _source() -> Path:
     # Debian builds in a GOPATH, without modules.
     return DIRECTORY / "gopath/src/k8s.io/kubernetes"
@@ -106,16 +131,21 @@ def _build() -> None:
 
 
 def _go(*words: str, where: Path) -> None:
-    environment = {
+    _run([str(ROOT / "usr/lib/go-1.19/bin/go"), *words], where=where, environment=_environment())
+
+
+def _environment() -> dict[str, str]:
+    go = ROOT / "usr/lib/go-1.19"
+    return {
         **os.environ,
-        "GOROOT": str(ROOT / "usr/lib/go-1.19"),
+        "PATH": f"{go}/bin:{os.environ['PATH']}",
+        "GOROOT": str(go),
         "GOPATH": str(DIRECTORY / "gopath"),
         "GOCACHE": str(DIRECTORY / "gocache"),
         "GO111MODULE": "off",
         "CGO_ENABLED": "0",
         "GOFLAGS": "",
     }
-    _run([str(ROOT / "usr/lib/go-1.19/bin/go"), *words], where=where, environment=environment)
 
 
 def _apt(*words: str, where: Path = DIRECTORY) -> None:
