@@ -135,7 +135,7 @@ def _remove(path: str) -> None:
 
 
 def _start(words: List[str], environment: Dict[str, str]) -> int:
-    # Until it executes the worker, the child has the keeper's handlers, and its pipe for signals: a signal meant for the
+    # Until it executes the worker, the child has the keeper's handlers and its pipe for signals: a signal meant for the
     # child alone would reach the keeper, which would take it for its own.
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, range(1, signal.NSIG))
     try:
