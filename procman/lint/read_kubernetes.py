@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from procman.init.importing.contents import content_of
-from procman.init.importing.readers.yaml_documents import YamlDocument, yaml_documents
+from procman.init.importing.readers.yaml_documents import YamlDocument, YamlPath, yaml_documents
 from procman.lint.inputs import Container, Part, Probe, Reader, Recognised, Setting
 from procman.lint.read_containers import started_in_container
 from procman.model import Kind
@@ -33,21 +33,45 @@ def kubernetes_parts(files: Sequence[Path]) -> list[Part]:
 
 
 def _of_document(file: Path, document: YamlDocument) -> Iterator[Part]:
-    content = document.content
-    if isinstance(content, Mapping) and content.get("kind") == "List":
-        for number, item in enumerate(content.get("items") or ()):
-            lines = {path[2:]: line for path, line in document.lines.items() if path[:2] == ("items", number)}
-            yield from _of_document(file, YamlDocument(item, lines))
-    elif isinstance(content, Mapping) and content.get("kind") in TEMPLATES:
-        where = TEMPLATES[content["kind"]]
-        for number, container in enumerate(_list(_at(content, *where, "containers"))):
+    for path, found in _objects(document.content):
+        where = (*path, *TEMPLATES[found["kind"]])
+        for number, container in enumerate(_list(_at(found, *TEMPLATES[found["kind"]], "containers"))):
             if isinstance(container, Mapping):
-                yield _Reader(file, document, (*where, "containers", number), container).part()
+                yield _Reader(file, document.lines, path, found, (*where, "containers", number), container).part()
+
+
+def _objects(content: Any) -> Iterator[tuple[YamlPath, Mapping[str, Any]]]:
+    """Yield each object with a pod and its path, those of a List in its place.
+
+    Aliases may make a List part of itself, or multiply its items without end, so each object counts once.
+    """
+    waiting: list[tuple[YamlPath, Any]] = [((), content)]
+    seen: set[int] = set()
+    while waiting:
+        path, found = waiting.pop()
+        if not isinstance(found, Mapping) or id(found) in seen:
+            continue
+        seen.add(id(found))
+        kind = found.get("kind")
+        if kind == "List":
+            waiting += reversed(
+                [((*path, "items", number), item) for number, item in enumerate(_list(found.get("items")))]
+            )
+        elif isinstance(kind, str) and kind in TEMPLATES:
+            yield path, found
 
 
 class _Reader:
-    def __init__(self, file: Path, document: YamlDocument, path: tuple[str | int, ...], container: Any) -> None:
-        self.file, self.object, self.lines, self.path = file, document.content, document.lines, path
+    def __init__(
+        self,
+        file: Path,
+        lines: Mapping[YamlPath, int],
+        root: YamlPath,
+        found: Mapping[str, Any],
+        path: YamlPath,
+        container: Any,
+    ) -> None:
+        self.file, self.lines, self.root, self.object, self.path = file, lines, root, found, path
         self.container = container
 
     def part(self) -> Part:
@@ -80,7 +104,7 @@ class _Reader:
     def _container(self, words: Sequence[str], environment: Mapping[str, str]) -> Container:
         where = TEMPLATES[self.object["kind"]]
         grace = _at(self.object, *where, "terminationGracePeriodSeconds")
-        at = self._setting((*where, "terminationGracePeriodSeconds"), str(grace))
+        at = self._setting((*self.root, *where, "terminationGracePeriodSeconds"), str(grace))
         strategy = _at(self.object, "spec", "strategy", "type")
         replicas = _at(self.object, "spec", "replicas")
         return Container(
@@ -91,7 +115,7 @@ class _Reader:
             probes=tuple(self._probes()),
             environment=environment,
             controller=self.object["kind"],
-            strategy=self._setting(("spec", "strategy", "type"), str(strategy)) if strategy else None,
+            strategy=self._setting((*self.root, "spec", "strategy", "type"), str(strategy)) if strategy else None,
             replicas=replicas if isinstance(replicas, int) else 1,
         )
 
@@ -101,10 +125,10 @@ class _Reader:
             if words:
                 yield Probe(self._setting((*self.path, name), " ".join(words)), words)
 
-    def _setting(self, path: tuple[str | int, ...], value: str) -> Setting:
+    def _setting(self, path: YamlPath, value: str) -> Setting:
         return Setting(str(path[-1]), value, self.file, self._line(path))
 
-    def _line(self, path: tuple[str | int, ...]) -> int:
+    def _line(self, path: YamlPath) -> int:
         while path and path not in self.lines:
             path = path[:-1]
         return self.lines.get(path, 1)

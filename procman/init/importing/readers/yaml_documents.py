@@ -12,14 +12,14 @@ MOST_MERGED = 2000
 LARGEST = 1 << 18
 """Characters: the parser of PyYAML needs seconds for more."""
 
-Path_ = tuple[str | int, ...]
+YamlPath = tuple[str | int, ...]
 
 
 class YamlDocument(NamedTuple):
     """One document, and the line of each key and item by its path, such as `("spec", "containers", 0)`."""
 
     content: Any
-    lines: dict[Path_, int]
+    lines: dict[YamlPath, int]
 
 
 def yaml_documents(path: Path, text: str) -> list[YamlDocument]:
