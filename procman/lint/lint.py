@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from procman.errors import ConfigurationError, ProcmanError
 from procman.init.importing.contents import content_of
-from procman.lint.inputs import Finding, LintReport, Part, Reader
+from procman.lint.inputs import Finding, LintReport, NotAllRead, Part, Reader
 from procman.lint.read_compose import compose_parts
 from procman.lint.read_dockerfile import dockerfile_parts
 from procman.lint.read_kubernetes import kubernetes_parts
@@ -27,6 +27,7 @@ COMPOSE = re.compile(r"^services:", re.MULTILINE)
 KUBERNETES = (re.compile(r"^apiVersion:", re.MULTILINE), re.compile(r"^kind:", re.MULTILINE))
 MOST_FILES = 1000
 """In a directory."""
+OTHER_FORMATS = "Name a file that starts Celery, such as conf.d/celery.conf. `procman init --from` reads more formats."
 
 
 def lint(
@@ -35,12 +36,26 @@ def lint(
     environment: Mapping[str, str] | None = None,
     root: Path = Path("/"),
 ) -> LintReport:
-    """Judge `files`, with their drop-ins and the files that they include; raise ConfigurationError for other files.
+    """Judge `files`, with their drop-ins and the files that they include.
 
-    Warnings with a code in `accept` are accepted. `environment` is the caller's, used for variables of a supervisord
-    that does not run, and `root` the root directory of the host.
+    Raises NotAllRead, with the report about the other files, if one cannot be read or has another format. Warnings with
+    a code in `accept` are accepted. `environment` is the caller's, used for variables of a supervisord that does not
+    run, and `root` the root directory of the host.
     """
-    parts = _parts(_readers(files), environment or {}, root)
+    readers, problems = _readers(files)
+    hint = OTHER_FORMATS if problems else ""
+    parts, unread = _parts(readers, environment or {}, root)
+    if unread and not problems and len(unread) == 1:
+        problems, hint = [unread[0].message], unread[0].hint
+    else:
+        problems += [each.in_one_line for each in unread]
+    report = _report(parts, problems, accept)
+    if problems:
+        raise NotAllRead(report, hint=hint)
+    return report
+
+
+def _report(parts: Sequence[Part], problems: Sequence[str], accept: Collection[str]) -> LintReport:
     found = [_accepted(each) if each.code in accept else each for each in findings(parts, _comments(parts))]
     started = [part for part in parts if part.command and not part.is_group]
     return LintReport(
@@ -48,21 +63,48 @@ def lint(
         tuple(part for part in started if part.celery),
         tuple(part for part in started if not part.celery),
         tuple(dict.fromkeys(file for part in parts for file in part.files)),
+        tuple(problems),
     )
 
 
-def _parts(readers: Mapping[Path, Reader], environment: Mapping[str, str], root: Path) -> list[Part]:
-    files = {reader: [file for file, each in readers.items() if each is reader] for reader in Reader}
+def _parts(
+    readers: Mapping[Path, Reader], environment: Mapping[str, str], root: Path
+) -> tuple[list[Part], list[ProcmanError]]:
+    """Return what the files define, and the problem of each file that cannot be read."""
+    functions: dict[Reader, Callable[[Sequence[Path]], list[Part]]] = {
+        Reader.SUPERVISOR: lambda files: supervisor_parts(files, environment, root),
+        Reader.SYSTEMD: lambda files: systemd_parts(files, environment, root),
+        Reader.COMPOSE: compose_parts,
+        Reader.DOCKERFILE: dockerfile_parts,
+        Reader.KUBERNETES: kubernetes_parts,
+    }
+    parts, problems = list[Part](), list[ProcmanError]()
+    for reader, read in functions.items():
+        found, unread = _readable(read, [file for file, each in readers.items() if each is reader])
+        parts += found
+        problems += unread
+    return parts, problems
+
+
+def _readable(
+    read: Callable[[Sequence[Path]], list[Part]], files: Sequence[Path]
+) -> tuple[list[Part], list[ProcmanError]]:
+    """Return what `files` define together, without those that cannot be read, and the problems of these."""
     try:
-        return [
-            *supervisor_parts(files[Reader.SUPERVISOR], environment, root),
-            *systemd_parts(files[Reader.SYSTEMD], environment, root),
-            *compose_parts(files[Reader.COMPOSE]),
-            *dockerfile_parts(files[Reader.DOCKERFILE]),
-            *kubernetes_parts(files[Reader.KUBERNETES]),
-        ]
+        return read(files), []
     except ProcmanError as error:
-        raise ConfigurationError([error.message], hint=error.hint) from None
+        together = error
+    readable, problems = [], []
+    for file in files if len(files) > 1 else ():
+        try:
+            read([file])
+            readable.append(file)
+        except ProcmanError as error:
+            problems.append(error)
+    if not problems:
+        return [], [together]
+    found, more = _readable(read, readable)
+    return found, [*problems, *more]
 
 
 def _comments(parts: Sequence[Part]) -> list[Suppression]:
@@ -74,9 +116,9 @@ def _accepted(found: Finding) -> Finding:
     return replace(found, level=Level.OK, accepted=True) if found.level is Level.WARNING else found
 
 
-def _readers(files: Sequence[Path]) -> dict[Path, Reader]:
-    """Return what reads each file, by its absolute path. Raises ConfigurationError with the problems of all of them."""
-    found, problems = {}, []
+def _readers(files: Sequence[Path]) -> tuple[dict[Path, Reader], list[str]]:
+    """Return what reads each file, by its absolute path, and the problems of those that nothing reads."""
+    found, problems = dict[Path, Reader](), list[str]()
     for file, is_named in _expanded(files):
         try:
             reader = _reader(file, content_of(file))
@@ -88,10 +130,7 @@ def _readers(files: Sequence[Path]) -> dict[Path, Reader]:
         elif is_named:
             other = f"; `procman check --config {file}` checks a procman.toml" if file.suffix == ".toml" else ""
             problems.append(f"{file}: not a file of supervisord, systemd, Compose, Docker or Kubernetes{other}")
-    if problems:
-        hint = "Name a file that starts Celery, such as conf.d/celery.conf. `procman init --from` reads more formats."
-        raise ConfigurationError(problems, hint=hint)
-    return found
+    return found, problems
 
 
 def _expanded(files: Sequence[Path]) -> Iterator[tuple[Path, bool]]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from procman.lint.inputs import LintReport
+from procman.lint.inputs import LintReport, NotAllRead
 from procman.lint.lint import lint
 
 BEAT = """\
@@ -66,3 +66,21 @@ def test_lists_in_lists_are_read_once_however_often_aliases_repeat_them(tmp_path
     first = as_item(BEAT).replace("- ", "- &a0\n    ", 1)
     text = f"apiVersion: v1\nkind: List\nitems:\n{first}{levels}"
     assert [each.code for each in linted(tmp_path, text).findings] == ["PM965"]
+
+
+def test_file_that_cannot_be_read_hides_no_findings_of_the_others(tmp_path: Path) -> None:
+    for name in ("first.yaml", "last.yaml"):
+        (tmp_path / name).write_text(BEAT)
+    (tmp_path / "crd.yaml").write_text(f"apiVersion: v1\nkind: CustomResourceDefinition\n{'# x' * 400_000}\n")
+    (tmp_path / "tag.yaml").write_text(f"{BEAT}x: !vault y\n")
+    (tmp_path / "compose.yaml").write_text("services: []\n")
+    (tmp_path / "broken.ini").write_bytes(b"\0")
+    (tmp_path / "site.conf").write_text("[program:site]\ncommand=celery -A site worker\nstopasgroup=true\n")
+    (tmp_path / "wide.conf").write_text("[include]\nfiles = /*/*/*/*/*.conf\n")
+    with pytest.raises(NotAllRead) as caught:
+        lint([tmp_path])
+    found = {(each.file.name, each.code) for each in caught.value.report.findings}
+    assert {("first.yaml", "PM965"), ("last.yaml", "PM965"), ("site.conf", "PM901")} <= found
+    names = ["broken.ini", "crd.yaml", "wide.conf", "compose.yaml", "tag.yaml"]
+    assert len(caught.value.problems) == len(names)
+    assert all(f"{tmp_path}/{name}" in each for name, each in zip(names, caught.value.problems, strict=True))
