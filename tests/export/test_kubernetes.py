@@ -87,7 +87,7 @@ def test_worker_is_replaced_by_a_surge(full: dict[tuple[str, str], dict[str, Any
 def test_only_beat_is_a_stateful_set_of_one(full: dict[tuple[str, str], dict[str, Any]]) -> None:
     assert [name for kind, name in full if kind == "StatefulSet"] == ["shop-celery-beat"]
     beat = full["StatefulSet", "shop-celery-beat"]
-    assert (beat["spec"]["replicas"], beat["spec"]["podManagementPolicy"]) == (1, "OrderedReady")
+    assert (beat["spec"]["replicas"], beat["spec"]["podManagementPolicy"]) == (1, "Parallel")
     assert full["Service", beat["spec"]["serviceName"]]["spec"]["clusterIP"] == "None"
     [claim] = beat["spec"]["volumeClaimTemplates"]
     assert claim["spec"]["resources"]["requests"]["storage"] == "100Mi"
@@ -125,6 +125,7 @@ def test_pods_are_restricted_and_write_only_where_they_must(full: dict[tuple[str
         security = pod(manifest)["securityContext"]
         assert (security["runAsNonRoot"], security["runAsUser"], security["fsGroup"]) == (True, 1000, 1000), name
         assert security["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert security["fsGroupChangePolicy"] == "OnRootMismatch"
         assert container(manifest)["securityContext"] == {
             "allowPrivilegeEscalation": False,
             "readOnlyRootFilesystem": True,
