@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from procman.errors import ConfigurationError
 from procman.export import TARGETS
-from tests.export.projects import FULL, export, readme
+from tests.export.projects import FULL, export, project, readme
 
 
 def refused(text: str, target: str) -> list[str]:
@@ -37,6 +39,13 @@ def refused(text: str, target: str) -> list[str]:
         ("[beat]", "[beat]\nmemory_high_mib = 500", "beat.memory_high_mib: only systemd slows a program down"),
         ("[command.flower]", '[command.flower]\nstdout = "/var/log/x.log"', "command.flower.stdout: the engine keeps"),
         ('user = "www-data"', 'scope = "user"', "project.scope: an image has the paths of a host"),
+        ('"/srv/shop"', '"srv/shop"', "project.directory: expected an absolute path"),
+        ('"/srv/env"', '"./env"', "project.virtualenv: expected an absolute path"),
+        ('"/etc/shop/secrets.env"', '"secrets.env"', "project.environment_file: expected an absolute path"),
+        ('["/srv/media", ', '["media", ', "project.writable_paths: expected an absolute path"),
+        ("[environment]", 'python_path = ["lib"]\n[environment]', "project.python_path: expected an absolute path"),
+        ("[beat]", '[beat]\nschedule_file = "schedule"', "beat.schedule_file: expected an absolute path"),
+        ("[command.flower]", '[command.flower]\ndirectory = "web"', "command.flower.directory: expected an absolute"),
     ],
 )
 def test_no_container_can_do_it(target: str, old: str, new: str, reason: str) -> None:
@@ -73,6 +82,11 @@ def test_kubernetes_cannot_do_it(old: str, new: str, reason: str) -> None:
 def test_all_problems_are_reported_in_one_run() -> None:
     text = readme().replace("concurrency = 1\n", "").replace("concurrency = 2\n", "nice = 3\n")
     assert len(refused(text, "kubernetes")) == 3
+
+
+def test_templates_are_on_this_host(tmp_path: Path) -> None:
+    text = FULL.replace("[environment]", 'templates = "own"\n[environment]')
+    assert project(tmp_path, text, "compose").templates == tmp_path / "own"
 
 
 def test_invalid_value_is_reported_once() -> None:

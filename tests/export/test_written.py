@@ -134,11 +134,11 @@ def test_interrupted_export_is_finished_by_the_next(
     calls: list[Path] = []
     real = Tree.write
 
-    def write(tree: Tree, path: Path, *rest: int) -> None:
+    def write(tree: Tree, path: Path, content: bytes, mode: int) -> None:
         calls.append(path)
         if len(calls) > writes:
             raise PathError("no space")
-        real(tree, path, *rest)
+        real(tree, path, content, mode)
 
     with monkeypatch.context() as patch:
         patch.setattr(Tree, "write", write)
@@ -164,10 +164,11 @@ def test_unwritable_directory_needs_another_name(tmp_path: Path, monkeypatch: py
         raise PathError(f"{tmp_path} cannot be written", hint="run as root") from PermissionError(13, "denied")
 
     monkeypatch.setattr(Tree, "make_directory", write)
-    for call in (lambda: written(tmp_path), lambda: write_below(rendering(FULL, "compose"), tmp_path)):
-        with pytest.raises(PathError) as raised:
-            call()
-        assert raised.value.hint == "Name a directory that you can write to: --output DIR"
+    with pytest.raises(PathError) as of_export:
+        written(tmp_path)
+    with pytest.raises(PathError) as of_render:
+        write_below(rendering(FULL, "compose"), tmp_path)
+    assert of_export.value.hint == of_render.value.hint == "Name a directory that you can write to: --output DIR"
 
 
 def test_command_prints_the_paths(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
