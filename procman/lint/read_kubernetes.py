@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,9 @@ TEMPLATES: dict[str, tuple[str, ...]] = {
 """Where each kind has its pod."""
 
 DEFAULT_GRACE_SECONDS = 30.0
+REFERENCE = re.compile(r"\$\([^)]*\)")
+VARIABLE = re.compile(r"[A-Za-z_][\w.-]*")
+CONTAINERS = ("containers", "initContainers")
 PROBES = ("startupProbe", "livenessProbe", "readinessProbe")
 
 
@@ -34,14 +38,19 @@ def kubernetes_parts(files: Sequence[Path]) -> list[Part]:
 
 def _of_document(file: Path, document: YamlDocument) -> Iterator[Part]:
     for path, found in _objects(document.content):
-        where = (*path, *TEMPLATES[found["kind"]])
-        for number, container in enumerate(_list(_at(found, *TEMPLATES[found["kind"]], "containers"))):
-            if isinstance(container, Mapping):
-                yield _Reader(file, document.lines, path, found, (*where, "containers", number), container).part()
+        if found["kind"] == "ConfigMap":
+            yield _config_map(file, document.lines, path, found)
+            continue
+        where = TEMPLATES[found["kind"]]
+        for key in CONTAINERS:
+            for number, container in enumerate(_list(_at(found, *where, key))):
+                if isinstance(container, Mapping):
+                    at = (*path, *where, key, number)
+                    yield _Reader(file, document.lines, path, found, at, container).part()
 
 
 def _objects(content: Any) -> Iterator[tuple[YamlPath, Mapping[str, Any]]]:
-    """Yield each object with a pod and its path, those of a List in its place.
+    """Yield each ConfigMap and each object with a pod, with its path, those of a List in its place.
 
     Aliases may make a List part of itself, or multiply its items without end, so each object counts once.
     """
@@ -57,8 +66,20 @@ def _objects(content: Any) -> Iterator[tuple[YamlPath, Mapping[str, Any]]]:
             waiting += reversed(
                 [((*path, "items", number), item) for number, item in enumerate(_list(found.get("items")))]
             )
-        elif isinstance(kind, str) and kind in TEMPLATES:
+        elif isinstance(kind, str) and kind in (*TEMPLATES, "ConfigMap"):
             yield path, found
+
+
+def _config_map(file: Path, lines: Mapping[YamlPath, int], path: YamlPath, found: Mapping[str, Any]) -> Part:
+    """Return the variables in a ConfigMap; an entry of several lines is a file."""
+    data = found.get("data")
+    variables = {
+        str(name): Setting("data", str(value), file, lines.get((*path, "data", str(name)), 1))
+        for name, value in (data.items() if isinstance(data, Mapping) else ())
+        if VARIABLE.fullmatch(str(name)) and "\n" not in str(value).strip()
+    }
+    name = f"ConfigMap/{_at(found, 'metadata', 'name')}"
+    return Part(Reader.KUBERNETES, file, lines.get((*path, "data"), 1), name, files=(file,), variables=variables)
 
 
 class _Reader:
@@ -98,8 +119,18 @@ class _Reader:
             files=(self.file,),
             command=command,
             started=started,
+            variables=self._variables(),
             container=container,
         )
+
+    def _variables(self) -> dict[str, Setting]:
+        return {
+            str(each.get("name")): Setting(
+                "env", REFERENCE.sub("", str(each["value"])), self.file, self._line((*self.path, "env", number))
+            )
+            for number, each in enumerate(_list(self.container.get("env")))
+            if isinstance(each, Mapping) and each.get("value") is not None
+        }
 
     def _container(self, words: Sequence[str], environment: Mapping[str, str]) -> Container:
         where = TEMPLATES[self.object["kind"]]
