@@ -11,7 +11,7 @@ from procman.monitoring.checks.inputs import ProgramSnapshot
 from procman.monitoring.healing_history import HealingHistory
 from procman.monitoring.program_view import Moment, owners
 
-PASSED_ON = ("missed", "handed-back", "lost")
+PASSED_ON = ("missed", "handed-back", "not-returned", "lost")
 """The events that no check of procman reports in other words; those of self-healing have a problem that it finds."""
 
 HOUR_SECONDS = 3600.0
