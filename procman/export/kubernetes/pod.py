@@ -6,9 +6,10 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from procman.export.containers import Contained, probe_seconds, probe_words, schedule_directory, volume_names
+from procman.export.containers import Contained, probe_seconds, probe_words, volume_names
 from procman.export.kubernetes.agent import AgentMap
 from procman.export.kubernetes.rules import grace_seconds, memory_mib, since
+from procman.export.mounts import TEMPORARY, schedule_directory
 from procman.launch import environment_file_of
 from procman.model import Kind
 from procman.project import Project
@@ -24,8 +25,6 @@ STARTUP_SECONDS = 600
 LIVENESS_GRACE_SECONDS = 60
 """After TERM, for a frozen beat, which never reacts to it. The pool of a frozen worker may be running tasks, which
 have the whole grace period to finish, as on a host."""
-
-TEMPORARY = Path("/tmp")  # noqa: S108  # a volume of the pod
 
 
 def common_environment(programs: Sequence[Contained]) -> dict[str, str]:
