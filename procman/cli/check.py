@@ -113,6 +113,8 @@ def _lint(selection: Selection, files: tuple[Path, ...], *, verbose: bool, as_js
     if not report.programs and not report.is_blocking:
         named = ", ".join(map(str, files))
         hint = "Name the files that start workers or beat, and check that their start scripts can be read."
+        if any(file.is_dir() for file in files):
+            hint = f"{hint} The subdirectories of a directory are not read."
         raise ConfigurationError([f"no Celery program recognised in {named}"], hint=hint)
     return int(report.is_blocking)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from procman.errors import ConfigurationError, ProcmanError
 from procman.init.importing.contents import content_of
+from procman.init.importing.readers.yaml_documents import yaml_text
 from procman.lint.inputs import Finding, LintReport, NotAllRead, Part, Reader
 from procman.lint.read_compose import compose_parts
 from procman.lint.read_dockerfile import dockerfile_parts
@@ -22,11 +23,14 @@ from procman.model import Level
 UNIT_SUFFIXES = (".service", ".target", ".timer", ".socket", ".path", ".mount", ".slice")
 UNIT_SECTION = re.compile(r"^\[(Unit|Service|Install)\]\s*$", re.MULTILINE)
 IN_DIRECTORIES = (".conf", ".ini", ".service", ".yaml", ".yml")
+YAML = (".yaml", ".yml")
+KUSTOMIZATION = re.compile(r"(?i)kustomization(?:\.ya?ml)?")
 DOCKERFILE = re.compile(r"(?i)(?:.*\.)?(?:dockerfile|containerfile)(?:\..*)?")
 COMPOSE = re.compile(r"^services:", re.MULTILINE)
 KUBERNETES = (re.compile(r"^apiVersion:", re.MULTILINE), re.compile(r"^kind:", re.MULTILINE))
 MOST_FILES = 1000
 """In a directory."""
+OF_NO_READER = "not a file of supervisord, systemd, Compose, Docker or Kubernetes"
 OTHER_FORMATS = "Name a file that starts Celery, such as conf.d/celery.conf. `procman init --from` reads more formats."
 
 
@@ -43,7 +47,7 @@ def lint(
     run, and `root` the root directory of the host.
     """
     readers, problems = _readers(files)
-    hint = OTHER_FORMATS if problems else ""
+    hint = OTHER_FORMATS if any(OF_NO_READER in each for each in problems) else ""
     parts, unread = _parts(readers, environment or {}, root)
     if unread and not problems and len(unread) == 1:
         problems, hint = [unread[0].message], unread[0].hint
@@ -109,7 +113,11 @@ def _readable(
 
 def _comments(parts: Sequence[Part]) -> list[Suppression]:
     readers = {file: part.reader for part in parts for file in part.files if not part.unreadable}
-    return [each for file, reader in readers.items() for each in suppressions_in(file, content_of(file), reader)]
+    return [each for file, reader in readers.items() for each in suppressions_in(file, _text(file), reader)]
+
+
+def _text(file: Path) -> str:
+    return yaml_text(file) if file.suffix in YAML else content_of(file)
 
 
 def _accepted(found: Finding) -> Finding:
@@ -121,16 +129,22 @@ def _readers(files: Sequence[Path]) -> tuple[dict[Path, Reader], list[str]]:
     found, problems = dict[Path, Reader](), list[str]()
     for file, is_named in _expanded(files):
         try:
-            reader = _reader(file, content_of(file))
+            reader = _reader(file, _text(file))
         except ProcmanError as error:
             problems.append(error.in_one_line)
             continue
         if reader:
             found[file] = reader
         elif is_named:
-            other = f"; `procman check --config {file}` checks a procman.toml" if file.suffix == ".toml" else ""
-            problems.append(f"{file}: not a file of supervisord, systemd, Compose, Docker or Kubernetes{other}")
+            problems.append(_of_another_format(file))
     return found, problems
+
+
+def _of_another_format(file: Path) -> str:
+    if KUSTOMIZATION.fullmatch(file.name):
+        return f"{file}: not judged itself; build it: kubectl kustomize {file.parent} > built.yaml, and name built.yaml"
+    other = f"; `procman check --config {file}` checks a procman.toml" if file.suffix == ".toml" else ""
+    return f"{file}: {OF_NO_READER}{other}"
 
 
 def _expanded(files: Sequence[Path]) -> Iterator[tuple[Path, bool]]:
@@ -163,13 +177,21 @@ def _reader_of_yaml(text: str) -> Reader | None:
     return Reader.KUBERNETES if all(each.search(text) for each in KUBERNETES) else None
 
 
+def _begins_as_dockerfile(text: str) -> bool:
+    lines = (line.split(maxsplit=1) for line in text.splitlines() if not line.lstrip().startswith("#"))
+    first = next((words for words in lines if words and words[0].upper() != "ARG"), [])
+    return len(first) > 1 and first[0].upper() == "FROM"
+
+
 def _reader(file: Path, text: str) -> Reader | None:
     if file.suffix == ".toml":
         return None
     if DOCKERFILE.fullmatch(file.name):
         return Reader.DOCKERFILE
-    if file.suffix in (".yaml", ".yml"):
-        return _reader_of_yaml(text)
+    if file.suffix in YAML:
+        return None if KUSTOMIZATION.fullmatch(file.name) else _reader_of_yaml(text)
+    if _begins_as_dockerfile(text):
+        return Reader.DOCKERFILE
     if file.suffix in UNIT_SUFFIXES or UNIT_SECTION.search(text):
         return Reader.SYSTEMD
     lines = [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith(("#", ";"))]

@@ -7,8 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from procman.init.importing.contents import content_of
-from procman.init.importing.readers.yaml_documents import YamlDocument, YamlPath, yaml_documents
+from procman.init.importing.readers.yaml_documents import YamlDocument, YamlPath, yaml_documents, yaml_text
 from procman.lint.inputs import Container, Part, Probe, Reader, Recognised, Setting
 from procman.lint.read_containers import started_in_container
 from procman.model import Kind
@@ -31,9 +30,7 @@ PROBES = ("startupProbe", "livenessProbe", "readinessProbe")
 
 def kubernetes_parts(files: Sequence[Path]) -> list[Part]:
     """Return every container in `files` that is to keep running; raise ProcmanError for a file that is no YAML."""
-    return [
-        part for file in files for one in yaml_documents(file, content_of(file)) for part in _of_document(file, one)
-    ]
+    return [part for file in files for one in yaml_documents(file, yaml_text(file)) for part in _of_document(file, one)]
 
 
 def _of_document(file: Path, document: YamlDocument) -> Iterator[Part]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -71,7 +72,7 @@ def test_lists_in_lists_are_read_once_however_often_aliases_repeat_them(tmp_path
 def test_file_that_cannot_be_read_hides_no_findings_of_the_others(tmp_path: Path) -> None:
     for name in ("first.yaml", "last.yaml"):
         (tmp_path / name).write_text(BEAT)
-    (tmp_path / "crd.yaml").write_text(f"apiVersion: v1\nkind: CustomResourceDefinition\n{'# x' * 400_000}\n")
+    (tmp_path / "crd.yaml").write_text(f"apiVersion: v1\nkind: CustomResourceDefinition\n{'# x' * 1_500_000}\n")
     (tmp_path / "tag.yaml").write_text(f"{BEAT}x: !vault y\n")
     (tmp_path / "compose.yaml").write_text("services: []\n")
     (tmp_path / "broken.ini").write_bytes(b"\0")
@@ -84,3 +85,58 @@ def test_file_that_cannot_be_read_hides_no_findings_of_the_others(tmp_path: Path
     names = ["broken.ini", "crd.yaml", "wide.conf", "compose.yaml", "tag.yaml"]
     assert len(caught.value.problems) == len(names)
     assert all(f"{tmp_path}/{name}" in each for name, each in zip(names, caught.value.problems, strict=True))
+
+
+def test_built_export_is_judged_although_it_contains_the_agent(tmp_path: Path) -> None:
+    content = "    x = 1  # a line of a program\n" * 5000
+    files = "".join(f"  file{number}.py: |\n{content}" for number in range(4))
+    text = f"apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: agent}}\ndata:\n{files}---\n{BEAT}"
+    assert len(text) > 500_000
+    assert [each.code for each in linted(tmp_path, text).findings] == ["PM965"]
+
+
+def refused(file: Path) -> NotAllRead:
+    with pytest.raises(NotAllRead) as caught:
+        lint([file])
+    return caught.value
+
+
+@pytest.mark.parametrize("text", [f"{BEAT}x: [{'a,' * 150_000}]\n", f"{BEAT}#{'x' * 5_000_000}\n"])
+def test_manifest_that_would_take_long_to_parse_is_refused(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "large.yaml"
+    file.write_text(text)
+    error = refused(file)
+    assert re.search("with only .* Celery", f"{error.problems[0]} {error.hint}")
+
+
+def test_template_is_to_be_rendered_first(tmp_path: Path) -> None:
+    file = tmp_path / "beat.yaml"
+    file.write_text(BEAT.replace("beat}", "{{ .Values.name }}}"))
+    assert "helm template" in refused(file).hint
+    file.write_text(BEAT.replace("beat}", "a: b: c}"))
+    assert refused(file).hint == "Correct that line."
+
+
+def test_kustomization_is_to_be_built_first(tmp_path: Path) -> None:
+    file = tmp_path / "kustomization.yaml"
+    file.write_text("apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources: [beat.yaml]\n")
+    error = refused(file)
+    assert f"kubectl kustomize {tmp_path}" in error.problems[0]
+    assert error.hint == ""
+    (tmp_path / "beat.yaml").write_text(BEAT)
+    assert [each.code for each in lint([tmp_path]).findings] == ["PM965"]
+
+
+def test_missing_file_is_the_only_cause_that_is_named(tmp_path: Path) -> None:
+    error = refused(tmp_path / "nosuch.yaml")
+    assert error.problems == (f"{tmp_path}/nosuch.yaml does not exist: Correct the path.",)
+    assert error.hint == ""
+    file = tmp_path / "compose.yaml"
+    file.write_text("services:\n  worker:\n    extends: {file: nosuch.yaml, service: base}\n")
+    assert f"{tmp_path}/nosuch.yaml does not exist" in refused(file).problems[0]
+
+
+def test_dockerfile_of_any_name_is_recognised(tmp_path: Path) -> None:
+    file = tmp_path / "worker.image"
+    file.write_text('# syntax=docker/dockerfile:1\nARG VERSION=3\n\nfrom python:3\nCMD ["celery", "-A", "x", "beat"]\n')
+    assert [each.name for each in lint([file]).programs] == ["worker.image"]
