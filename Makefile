@@ -47,8 +47,8 @@ test-trixie: $(READY) packages ## run the tests of booted hosts on Debian 13, an
 chaos: $(READY) packages ## interrupt an install at every system call instead of a sample, and stop busy workers at random moments
 	$(PYTEST) -m chaos $(TESTS)
 
-soak: $(READY) packages ## count false alarms during an hour (or SOAK_MINUTES=...) of busy work and broker restarts, then account for the tasks of SOAK_KILLS=200 kills (needs root)
-	$(BIN)/python -m pytest -m soak -s tests/host/test_soak.py tests/contracts/test_account_of_kills.py
+soak: $(READY) packages ## count false alarms during an hour (or SOAK_MINUTES=...) of busy work and broker restarts, deploy three times while tasks of that length run, then account for the tasks of SOAK_KILLS=200 kills (needs root)
+	$(BIN)/python -m pytest -m soak -s tests/host/test_soak.py tests/host/test_overlap_deploys.py tests/contracts/test_account_of_kills.py
 
 demo: $(READY) ## run a Django project under supervisord, and restart its worker without losing a task
 	sh demo/run.sh $(CURDIR)/$(BIN)/procman $(BIN)/python $(DEMO)

@@ -19,6 +19,10 @@ MARKER = "Written by procman"
 """The comment by which procman recognises its own files; in every rendered file that can hold one."""
 
 
+SLOTS = "abcdef"
+"""As in agent/slots.py: the names of the slots of a worker that overlaps."""
+
+
 T = TypeVar("T")
 
 NO_DEFAULT: Any = MISSING
@@ -246,6 +250,11 @@ class Directories:
         """Return the directory of the lock and heartbeat of `program`; it belongs to the program's user."""
         return self.state / "run" / program
 
+    def runs(self, program: str, overlap_max: int) -> tuple[Path, ...]:
+        """Return that directory, and those of the further slots of a worker that overlaps (agent/slots.py)."""
+        further = (self.run(f"{program}-{slot}") for slot in SLOTS[1 : overlap_max + 1])
+        return (self.run(program), *(further if overlap_max else ()))
+
 
 @record(frozen=True)
 class RenderedDirectory:
@@ -286,6 +295,8 @@ class InstalledProgram:
     stop_signal: str = field(default="TERM", metadata={LATER: True})
     reload_signal: str | None = field(default=None, metadata={LATER: True})
     reload_command: tuple[str, ...] = field(default=(), metadata={LATER: True})
+    overlap_max: int = field(default=0, metadata={LATER: True})
+    """How many earlier processes may drain beside the one that consumes; 0: it has no keeper and cannot overlap."""
 
     @property
     def can_reload(self) -> bool:
@@ -344,6 +355,8 @@ class Action(Enum):
     """Its section or unit changed: stop it gracefully, load it again, start it if it was desired."""
     RESTART = "restart"
     """Only a file that its section uses changed: stop it gracefully and start it, if it was desired."""
+    OVERLAP = "overlap"
+    """Only what its keeper reads for each new process changed: start a successor, which the running one drains for."""
     REMOVE = "remove"
     """No longer configured: stop it gracefully and unload it."""
 
@@ -379,6 +392,8 @@ class End(NamedTuple):
     """Whether the process manager reports that the kernel killed it for lack of memory."""
     is_repeated: bool = False
     """Whether it is one more end in a crash loop."""
+    of_keeper: bool = False
+    """Whether the process was the keeper of a worker that overlaps, and the end that of all its processes."""
 
 
 class RunHistory(NamedTuple):

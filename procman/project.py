@@ -133,6 +133,17 @@ class Worker:
         "what it holds. See procman explain stopping.",
         between=(0, 86_400),
     )
+    overlap: bool = setting(
+        False,
+        "Restart the worker by starting its successor first: once that consumes, the earlier process returns what it "
+        "has not started and finishes its running tasks, however long they take. See procman explain overlap.",
+    )
+    overlap_max: int = setting(
+        2,
+        "Number of earlier processes of the worker that may still finish their tasks. A further overlap restart is "
+        "refused until one of them has ended. Only with overlap = true.",
+        between=(1, 5),
+    )
     optimization: str | None = setting(
         None, "How tasks are given to pool processes (-O): fair gives them only to idle ones.", "OPTIMIZATION"
     )
@@ -568,6 +579,8 @@ class RenderedFile:
     """Whether the process manager reads it, and has to reload after a change."""
     shared: bool = False
     """Whether other projects of the scope install the same file; it is removed with the last of them."""
+    overlaps: bool = False
+    """Whether a change restarts those programs by an overlap, because only the processes of a keeper use it."""
 
 
 @dataclass(frozen=True)

@@ -234,7 +234,9 @@ def test_all_imports_of_the_launcher_and_the_probe_are_installed() -> None:
     desired = set(re.findall(r'import_beside\("(\w+)"\)', agent_source("launcher.py")))
     assert "environment_file" in desired
     # What the agent runs by its path, and the probe of a container, which imports each file when it needs it.
-    desired |= {"handback_script", "probe", *re.findall(r"self\._agent\.(\w+)", agent_source("probe.py"))}
+    desired |= {"handback_script", "keeper", "keeper_request", "probe"}
+    desired |= {*re.findall(r'beside\("(\w+)"\)', agent_source("keeper.py"))}
+    desired |= {*re.findall(r"self\._agent\.(\w+)", agent_source("probe.py"))}
     for name in BESIDE_LAUNCHER:
         for node in ast.walk(ast.parse(agent_source(name))):
             if isinstance(node, ast.ImportFrom) and node.level == 1:

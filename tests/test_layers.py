@@ -24,6 +24,7 @@ LAYERS = (
     ("lookup",),
     ("backends.supervisor", "backends.systemd", "export"),
     ("monitoring.checks",),
+    ("keeper",),
     ("host", "launch", "probes", "templating"),
     ("config",),
     ("backends",),

@@ -8,7 +8,7 @@ import _thread
 import os
 import sys
 from time import monotonic, sleep
-from typing import Any, Callable, Dict, List, Optional, Sequence
+from typing import Any, Callable, Dict, Iterable, List, Optional
 
 from . import broker_record, handback_broker, handback_events, handback_pool, own_events, verdict
 from .active_requests import members
@@ -122,17 +122,20 @@ class Handback:
             self._record(running)
             return
         ended = handback_pool.end(pool._pool, _reader(self._worker.consumer.hub))
-        for request in ended:
-            self._return(request)
-        self._record(Running(ended, _running().early))
+        problems = [(request, self._return(request)) for request in ended]
+        self._record(Running([request for request, why in problems if not why], _running().early))
+        for request, why in problems:
+            self._record_failure([request] if why else [], why)
 
-    def _return(self, request: Any) -> None:
+    def _return(self, request: Any) -> str:
+        """Return the message of a task that was ended; return why that failed, or an empty text."""
         try:
             give_back(request.message)
+            return ""
         except Exception as error:
-            # The broker returns it as well if the connection is lost.
-            self._report(f"cannot return the message of a task ({described(error)})")
-        _settle(request)
+            return described(error)
+        finally:
+            _settle(request)
 
     def _from_outside(self) -> None:
         """Hand back while the main thread is at work or stuck, without its help."""
@@ -144,8 +147,7 @@ class Handback:
         if running.late:
             self._end_process(running)
         else:
-            returned = self._return_all()
-            self._record(running, returned)
+            self._record(running, self._return_all())
 
     def _from_outside_with_processes(self) -> None:
         billiard = self._worker.pool._pool
@@ -157,13 +159,16 @@ class Handback:
         ended = handback_pool.kill(billiard, handback_pool.runs_to_end(billiard))
         cut = [run.request for run in ended if run.request.acknowledged]
         late = [run.request for run in ended if run.job._accepted and not run.request.acknowledged]
-        returned = 0
+        # They have been ended, whatever becomes of their messages.
+        self._write(handback_events.before_return(late))
+        self._record(Running([], cut), is_last=True)
+        self._record(Running([], [each for each in _running().early if each not in cut]))
         try:
             returned = self._return_all() - len(late)
-        finally:
-            # They have been ended, whatever becomes of their messages.
-            self._record(Running(late, [each for each in _running().early if each not in cut]), returned)
-            self._record(Running([], cut), is_last=True)
+        except Exception as error:
+            self._record_failure(late, described(error))
+            raise
+        self._record(Running(late, []), returned)
 
     def _return_all(self) -> int:
         """Return every unacknowledged message, none of which runs here any more; return their number."""
@@ -186,7 +191,7 @@ class Handback:
         return returned
 
     def _return_from_redis(self, channel: Any, pending: List[Any]) -> int:
-        order = self._order(channel, pending, [])
+        order = self._order(channel, pending, Running([], []))
         held = order["tags"] + order["acknowledged"]
         if held and not handback_broker.run_script(order):
             raise ConnectionError
@@ -209,26 +214,37 @@ class Handback:
             # It has exited once all its threads have ended, and only then its sockets are closed.
             os._exit(0)
         if kind == REDIS:
-            events = list(handback_events.events(running, is_last=True))
             handback_broker.note(pending)
-            handback_broker.become_script(self._order(channel, pending, events))
+            handback_broker.become_script(self._order(channel, pending, running))
 
-    def _order(self, channel: Any, pending: List[Any], events: Sequence[Dict[str, Any]]) -> Dict[str, Any]:
+    def _order(self, channel: Any, pending: List[Any], ending: Running) -> Dict[str, Any]:
+        """Return the order for the script; `ending` are the tasks that end with this process."""
         acknowledged = [message.delivery_tag for message in pending]
         left = min(self._settings.handback_seconds, self.delay or 0) + (self.seconds_left() or 0)
+        tags = [tag for tag in handback_broker.held_tags(channel) if tag not in acknowledged]
+        # Another may have been acknowledged at this very moment.
+        late = [request for request in ending.late if not request.message.acknowledged]
+        first = [*handback_events.before_return(late), *handback_events.events(Running([], ending.early), is_last=True)]
         return {
             "program": self._settings.program,
             "run_directory": os.path.realpath(self._settings.run_directory),
             "until": monotonic() + max(LEAST_SECONDS, left - LEAST_SECONDS),
-            "tags": [tag for tag in handback_broker.held_tags(channel) if tag not in acknowledged],
+            "tags": tags,
             "acknowledged": acknowledged,
-            "events": list(events),
+            "events": first,
+            "late": [handback_events.named(request) for request in late],
         }
 
     # Events ----------------------------------------------------------------------------------------------------------
 
     def _record(self, running: Running, returned: int = 0, *, is_last: bool = False) -> None:
-        for event in handback_events.events(running, returned, is_last=is_last):
+        self._write(handback_events.events(running, returned, is_last=is_last))
+
+    def _record_failure(self, late: List[Any], why: str) -> None:
+        self._write(handback_events.not_returned(late, why, is_redis=handback_broker.is_redis(self._worker)))
+
+    def _write(self, events: Iterable[Dict[str, Any]]) -> None:
+        for event in events:
             self._report(event["reason"])
             own_events.record(self._settings, self._report, **event)
 

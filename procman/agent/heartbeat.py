@@ -150,6 +150,7 @@ class Heart:
 
     def pulse(self) -> None:
         """Observe and judge the program, and notify systemd."""
+        self.observed.look_whether_to_stop()
         now = monotonic()
         heartbeat = self.observed.heartbeat(now)
         self._verdict = verdict.verdict(heartbeat, now, self._thresholds)

@@ -119,6 +119,9 @@ def _wrapper(text: str) -> List[str]:
 
 
 def _environment_source(environment: Mapping[str, str]) -> Optional[str]:
+    if environment.get("PROCMAN_ENVIRONMENT_COPY"):
+        # Of a worker that overlaps: systemd's own copy below stays as it was when the unit started.
+        return environment["PROCMAN_ENVIRONMENT_COPY"]
     credential = environment.get("PROCMAN_ENVIRONMENT_CREDENTIAL")
     if not credential:
         return environment.get("PROCMAN_ENVIRONMENT_FILE") or None
@@ -359,7 +362,7 @@ def start_heartbeat() -> Any:
 
 
 def _notify_systemd_without_heartbeat() -> None:
-    address = os.environ.get("NOTIFY_SOCKET")
+    address = os.environ.get("PROCMAN_NOTIFY_SOCKET") or os.environ.get("NOTIFY_SOCKET")
     if not address:
         return
     try:

@@ -91,6 +91,8 @@ class Probe:
             raise NoHeartbeat("it has not written a heartbeat yet")
         if heartbeat["boot_id"] not in (None, self._settings.boot_id) or not self._is_running(heartbeat):
             raise NoHeartbeat("its heartbeat is that of an earlier process")
+        # What the environment says, which the program has too: with that of the file, a watch could take for ever.
+        heartbeat["interval"] = self._settings.heartbeat_seconds
         return heartbeat
 
     def _is_running(self, heartbeat: "Heartbeat") -> bool:
@@ -107,7 +109,7 @@ class Probe:
 
     def _live(self, heartbeat: "Heartbeat") -> "Answer":
         evidence = self._agent.verdict.NO_EVIDENCE
-        if self._is_old(heartbeat):
+        if self._age(heartbeat) > self._settings.stale_seconds:
             evidence = self._agent.process_watch.watch(heartbeat["pid"], heartbeat["interval"])
             heartbeat = self._latest(heartbeat)
         found = self._verdict(heartbeat, evidence)
@@ -122,10 +124,12 @@ class Probe:
     def _ready(self, heartbeat: "Heartbeat") -> "Answer":
         verdict, found = self._agent.verdict, self._verdict(heartbeat, self._agent.verdict.NO_EVIDENCE)
         works = heartbeat["phase"] in verdict.AT_WORK and heartbeat["ready"] is not False
-        return works and found.level != verdict.CRITICAL and not self._is_old(heartbeat), _shown(found)
+        # One from the future was not written by this clock.
+        is_fresh = abs(self._age(heartbeat)) <= self._settings.stale_seconds
+        return works and found.level != verdict.CRITICAL and is_fresh, _shown(found)
 
-    def _is_old(self, heartbeat: "Heartbeat") -> bool:
-        return bool(time.monotonic() - heartbeat["written"] > self._settings.stale_seconds)
+    def _age(self, heartbeat: "Heartbeat") -> float:
+        return float(time.monotonic() - heartbeat["written"])
 
     def _verdict(self, heartbeat: "Heartbeat", evidence: "Any") -> "Any":
         thresholds = self._agent.verdict.thresholds_of(self._settings)
@@ -141,9 +145,21 @@ def main(words: "List[str]") -> int:
     if len(words) != 1 or words[0] not in QUESTIONS:
         print(f"usage: python3 {os.path.basename(__file__)} {'|'.join(QUESTIONS)}", file=sys.stderr)
         return 2
-    yes, reason = Probe(os.environ).ask(words[0])
-    print(f"{words[0]}: {'yes' if yes else 'no'}: {reason}")
+    yes, reason = answer(words[0])
+    try:
+        # Not print: Python 3.6 cannot encode the name of a task or entry in the C locale.
+        os.write(1, f"{words[0]}: {'yes' if yes else 'no'}: {reason}\n".encode("utf-8", "backslashreplace"))
+    except OSError:
+        pass
     return 0 if yes else 1
+
+
+def answer(question: str) -> "Answer":
+    """Answer `question`; an error of the probe itself is no evidence, and ends no program."""
+    try:
+        return Probe(os.environ).ask(question)
+    except Exception as error:
+        return question != READY, f"the probe failed: {error!r}"
 
 
 if __name__ == "__main__":

@@ -14,6 +14,10 @@ READY_AFTER = "PROCMAN_READY_AFTER_SECONDS"
 EXTENSION_SECONDS = 120.0
 """How long systemd should wait for the next message while the program waits; an import can hold Python's lock."""
 
+NOTIFY_SOCKET = "PROCMAN_NOTIFY_SOCKET"
+"""The variable by which a keeper passes its own socket to its workers, under a name that the tasks' libraries do not
+know: what tasks run would otherwise report to it, too."""
+
 CLOCK_BOOTTIME = 7  # linux/time.h; `time` has it from Python 3.7 on
 
 
@@ -21,7 +25,7 @@ class Systemd:
     """The notification socket of the systemd that started this process, if any."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
-        self._address = environment.get("NOTIFY_SOCKET") or ""
+        self._address = environment.get(NOTIFY_SOCKET) or environment.get("NOTIFY_SOCKET") or ""
         self.watchdog_seconds = _watchdog_seconds(environment) if self._address else None
         """How long systemd waits for a watchdog message; None: for ever."""
         self._waits = self.watchdog_seconds

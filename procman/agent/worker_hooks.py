@@ -14,6 +14,7 @@ from . import (
     pool_ends,
     pool_processes,
     run_files,
+    slots,
     task_marks,
     verdict,
 )
@@ -65,10 +66,20 @@ def connect(
     # Signals keep weak references by default, which would be gone at the end of this function.
     signals.worker_init.connect(on_init, weak=False)
     signals.worker_ready.connect(lambda **_: observed.become_ready(), weak=False)
-    signals.worker_shutting_down.connect(lambda sig="", **_: observed.enter(_phase_after(sig)), weak=False)
+    signals.worker_shutting_down.connect(lambda sig="", **_: _stop_on(observed, sig), weak=False)
     guarded(observed, "connection errors", lambda: _note_connection_errors(observed))
     for name in ("task_revoked", "task_rejected", "task_unknown"):
         getattr(signals, name).connect(observed.move, weak=False)
+
+
+def _stop_on(observed: WorkerState, sig: str) -> None:
+    directory = observed.settings.run_directory
+    if slots.is_to_drain(directory):
+        # A keeper's: a second SIGTERM, without the mark, sets a limit.
+        observed.drains_while = lambda: slots.is_to_drain(directory)
+        observed.enter(verdict.DRAINING)
+    else:
+        observed.enter(_phase_after(sig))
 
 
 def _phase_after(sig: str) -> str:

@@ -100,6 +100,8 @@ class WorkerState:
         self.time_limit: Optional[float] = None
         """The worker's hard time limit of a task."""
         self.unready_since: Optional[float] = None
+        self.drains_while: Callable[[], bool] = lambda: True
+        """Returns whether the program may still take any time to drain."""
         self._received: Tuple[Any, ...] = ()
         self._finished = 0
         self._has_moved = False
@@ -136,6 +138,11 @@ class WorkerState:
         if not self.is_up and self.is_own_process():
             self.is_up = True
             self.on_change()
+
+    def look_whether_to_stop(self) -> None:
+        """Stop in time once draining has a limit, even if the main thread has not noticed that signal."""
+        if self.phase == verdict.DRAINING and not self.drains_while():
+            self.enter(verdict.STOPPING)
 
     def await_ready(self) -> None:
         """Note that Celery will report that the worker is ready."""

@@ -244,6 +244,18 @@ class Controller(Protocol):
     def restart(self, program: InstalledProgram, progress: Progress) -> None:
         """Stop `program` gracefully and start it again from the current files."""
 
+    def order_restart(self, program: InstalledProgram) -> None:
+        """Order a graceful restart of the running `program`; do not wait for its tasks."""
+
+    def order_overlap(self, program: InstalledProgram) -> None:
+        """Order an overlap restart from the keeper of the running `program`; do not wait for it.
+
+        Raises ProcmanError if the order could not be given.
+        """
+
+    def order_end_of_drain(self, program: InstalledProgram) -> None:
+        """Order the keeper of the running `program` to stop the processes that drain; do not wait for it."""
+
     def reload_program(self, program: InstalledProgram) -> None:
         """Make the running `program` reload: by its signal, or by its command if the backend runs reload commands.
 

@@ -98,13 +98,23 @@ def _next_step(project: Project, procman: str) -> str:
 
 
 def _lint(selection: Selection, files: tuple[Path, ...], *, verbose: bool, as_json: bool) -> int:
+    from procman.lint.inputs import NotAllRead
     from procman.lint.lint import lint
 
-    report = lint(files, _accept(selection), os.environ)
-    echo_lines([output.lint_as_json(report)] if as_json else output.lint_as_text(report, verbose=verbose))
+    unread: NotAllRead | None = None
+    try:
+        report = lint(files, _accept(selection), os.environ)
+    except NotAllRead as error:
+        unread, report = error, error.report
+    if report.files or not unread:
+        echo_lines([output.lint_as_json(report)] if as_json else output.lint_as_text(report, verbose=verbose))
+    if unread:
+        raise unread
     if not report.programs and not report.is_blocking:
         named = ", ".join(map(str, files))
         hint = "Name the files that start workers or beat, and check that their start scripts can be read."
+        if any(file.is_dir() for file in files):
+            hint = f"{hint} The subdirectories of a directory are not read."
         raise ConfigurationError([f"no Celery program recognised in {named}"], hint=hint)
     return int(report.is_blocking)
 

@@ -18,7 +18,10 @@ AGENT = {*BESIDE_LAUNCHER, LAUNCHER}
 @click.command()
 @click.argument("target", type=click.Choice(TARGETS), metavar="TARGET")
 @click.option(
-    "--output", type=click.Path(path_type=Path), metavar="DIR", help="Write the files to DIR instead of printing."
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Write the files to DIR instead of printing; replace those of an earlier export there.",
 )
 @click.pass_obj
 def export(selection: Selection, target: str, output: Path | None) -> None:
@@ -29,6 +32,10 @@ def export(selection: Selection, target: str, output: Path | None) -> None:
     procman.toml are paths in it. Reads only procman.toml and the templates, and writes no secret. A setting that the
     engine cannot follow is refused with the reason. See `procman explain fleet`.
 
+    With --output, an earlier export of the project in DIR is replaced, and what it no longer has is removed. A file
+    that you changed, or that procman did not write, is never replaced: nothing is written then. Other files in DIR,
+    such as compose.override.yaml, are left alone.
+
     \b
     Examples:
       # Print a compose file
@@ -37,12 +44,13 @@ def export(selection: Selection, target: str, output: Path | None) -> None:
       procman export kubernetes --output deploy/base
     """
     found = target_named(target)
-    rendering = found.render(selection.configured(standard_input=True, target=found))
+    project = selection.configured(standard_input=True, target=found)
+    rendering = found.render(project)
     if output:
-        from procman.deploy.render import write_below
+        from procman.deploy.export import Export, write_export
 
         ignore_lost_output()
-        echo_lines(write_below(rendering, output))
+        echo_lines(write_export(Export(project.name, target, rendering), output))
         return
     for file in rendering.files:
         if not _is_of_agent(file):

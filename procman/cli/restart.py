@@ -33,6 +33,11 @@ from procman.output.unfinished import unfinished_lines
 )
 @options.at_once
 @click.option("--no-check", is_flag=True, help="Restart without importing the app first.")
+@click.option("--overlap", is_flag=True, help="Restart workers with overlap = true by starting their successors first.")
+@click.option(
+    "--no-wait", is_flag=True, help="Order the restarts and return: each program starts when its tasks are done."
+)
+@click.option("--wait-for-slot", is_flag=True, help="With --overlap: wait until enough earlier processes have ended.")
 @options.lock_wait
 @click.pass_obj
 def restart(
@@ -42,6 +47,9 @@ def restart(
     wait_seconds: float,
     at_once: int,
     no_check: bool,
+    overlap: bool,
+    no_wait: bool,
+    wait_for_slot: bool,
     lock_seconds: float,
 ) -> int:
     """Restart programs gracefully, one at a time.
@@ -54,6 +62,13 @@ def restart(
     program is restarted when the one before it has become healthy. If one does not become healthy, the others are left
     as they are and the exit status is 1.
 
+    With --overlap, the successor of a worker with overlap = true starts first. Once it consumes, the earlier process
+    returns what it has not started and finishes its running tasks, however long they take; nothing waits for them.
+    Other programs are restarted as without it. See `procman explain overlap`.
+
+    With --no-wait, all programs are ordered to restart and nothing is waited for. Each starts again when its running
+    tasks have finished; until then it takes no new ones, and whether it becomes healthy is not checked.
+
     With --failed, restarts those of the programs that `procman status` shows as down although they should run, or as
     CRITICAL. If there is none, prints that and exits with 0.
 
@@ -63,6 +78,8 @@ def restart(
       procman restart
       # One program
       procman restart celery
+      # Without waiting for running tasks
+      procman restart --overlap
       # What is down or CRITICAL
       procman restart --failed
     """
@@ -79,9 +96,14 @@ def restart(
         file = installed.manifest.configuration_file
         click.echo(f"note: {file} has changed, and a restart uses the installed files: procman install", err=True)
     before = None if no_check else partial(_check_import, installed)
+    if wait_for_slot and not overlap:
+        raise click.UsageError("--wait-for-slot needs --overlap")
+    if no_wait and overlap:
+        raise click.UsageError("--no-wait and --overlap exclude each other")
+    how = command.How(overlap, wait_for_slot, no_wait)
     failures = 0
     with rollout_options(wait_seconds=wait_seconds, at_once=at_once, lock_seconds=lock_seconds) as rollout:
-        for program, done, failure, unfinished in command.restart(installed, names, rollout, before):
+        for program, done, failure, unfinished in command.restart(installed, names, rollout, before, how):
             if failure:
                 rollout.reporter.report_failure(failure)
                 failures += 1

@@ -14,14 +14,18 @@ from procman.output.unfinished import unfinished_lines
 
 @click.command()
 @complete.names
+@click.option("--draining", is_flag=True, help="Stop only the earlier processes that an overlap restart has left.")
 @click.pass_obj
-def stop(selection: Selection, names: tuple[str, ...]) -> None:
+def stop(selection: Selection, names: tuple[str, ...], draining: bool) -> None:
     """Stop programs gracefully: running tasks finish first.
 
     Without NAME, stops all programs, beat first. Waits until they have ended. A program that is still running at its
     stop timeout (`stop_timeout_seconds`) is killed; the tasks that it did not finish are listed with what becomes of
     them, as by `procman lost`. A stopped program stays stopped until you start it or the host boots: install, rollback
     and healing do not start it.
+
+    The earlier processes that an overlap restart has left are stopped too, and listed first. With --draining, only
+    those are stopped, and the workers keep running.
 
     \b
     Examples:
@@ -32,6 +36,15 @@ def stop(selection: Selection, names: tuple[str, ...]) -> None:
     """
     ignore_lost_output()
     with Progress() as progress:
-        stopped = start_stop.stop(selection.installed(acts=True), names, progress)
+        if draining:
+            ended = start_stop.end_of_drain(selection.installed(acts=True), names, progress)
+        else:
+            installed = selection.installed(acts=True)
+            stopped = start_stop.stop(installed, names, progress, lambda text: click.echo(text, err=True))
+    if draining:
+        for program, number, unfinished in ended:
+            done = f"stopped {number} draining" if number else "none was draining"
+            echo_lines([f"{program.name}: {done}", *unfinished_lines(unfinished)])
+        return
     for program, unfinished in stopped:
         echo_lines([f"{program.name}: stopped", *unfinished_lines(unfinished)])

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Iterator
 
+from procman.agent import slots
 from procman.backends.record import Rule
-from procman.celery_cli.node_names import node_name
+from procman.celery_cli.node_names import node_name, with_name
 from procman.config.document import Document
 from procman.config.read_systemd import check_directives
 from procman.model import Scope
@@ -67,7 +68,7 @@ def _check_names(document: Document, project: Project) -> None:
             document.add_problem(
                 program.key, f"the installed name {program.name} is longer than {LONGEST_NAME} characters: shorten it"
             )
-        for name in _names(program, project):
+        for name in (*_names(program, project), *_slot_names(program)):
             other = owners.setdefault(name, program.key)
             if other != program.key and (program.key, other) not in reported:
                 reported.add((program.key, other))
@@ -81,17 +82,31 @@ def _names(program: Program, project: Project) -> Iterator[str]:
         yield f"{project.name}-{program.key.partition('.')[2]}"
 
 
+def _slot_names(program: Program) -> Iterator[str]:
+    worker = program.options
+    if isinstance(worker, Worker) and worker.overlap:
+        yield from (f"{program.name}-{slot}" for slot in slots.names(worker.overlap_max)[1:])
+
+
+def _node_names(worker: Worker) -> Iterator[str]:
+    yield worker.node_name
+    if worker.overlap:
+        for slot in slots.names(worker.overlap_max)[1:]:
+            yield slots.node_name(with_name(worker.node_name), slot)
+
+
 def _check_node_names(document: Document, programs: tuple[Program, ...]) -> None:
     # With the same node name twice, the second worker dies with ResourceLocked on AMQP (Celery 5.7).
     owners: dict[str, str] = {}
     for program in programs:
         if isinstance(program.options, Worker):
-            other = owners.setdefault(node_name(program.options.node_name), program.key)
-            if other != program.key:
-                document.add_problem(
-                    f"{program.key}.hostname",
-                    f"{other} has the node name {program.options.node_name} too: set another hostname, or remove it",
-                )
+            for name in _node_names(program.options):
+                other = owners.setdefault(node_name(name), program.key)
+                if other != program.key:
+                    document.add_problem(
+                        f"{program.key}.hostname",
+                        f"{other} has the node name {name} too: set another hostname, or remove it",
+                    )
 
 
 def _check_workers(document: Document, programs: tuple[Program, ...]) -> None:
@@ -107,6 +122,11 @@ def _check_workers(document: Document, programs: tuple[Program, ...]) -> None:
                 "the hard time limit would kill the task before the soft limit fires",
             )
         _check_handback(document, program, worker)
+        if worker.overlap and not program.launcher:
+            document.add_problem(
+                document.setting(program.key, "overlap"),
+                "only the launcher's heartbeat shows when a successor consumes: remove launcher = false, or overlap",
+            )
         for queue in sorted({*worker.queues} & {*worker.exclude_queues}):
             document.add_problem(
                 document.setting(program.key, "exclude_queues"), f"{queue} is in queues too: remove it from one of them"

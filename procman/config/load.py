@@ -12,6 +12,7 @@ from typing import Any
 from procman.backends import backend_named
 from procman.backends.base import ExportTarget
 from procman.config import cross_checks, keys, read_health, read_programs, read_systemd
+from procman.config.absolute_paths import check_absolute
 from procman.config.directories import directories_for
 from procman.config.document import Document, unknown
 from procman.config.read_file import read_text
@@ -63,6 +64,8 @@ def _project(document: Document, environment: Mapping[str, str], target: ExportT
         directories=directories,
         programs=read_programs.read_programs(document, name, directories, values["public"], health),
     )
+    if target:
+        check_absolute(document)
     cross_checks.check(document, project, (target or backend_named(project.backend)).rules)
     if homeless:
         document.add_problem("project.scope", homeless)

@@ -8,6 +8,7 @@ from procman.backends import backend_named
 from procman.backends.record import Watcher
 from procman.backends.watcher import KEY, STOP_SECONDS, watcher_argv, watcher_name
 from procman.install.plan.describe import record_of
+from procman.keeper import is_kept
 from procman.launch import Output, outputs_of, user_of
 from procman.model import InstalledProgram, Kind
 from procman.project import Beat, Command, Program, Project, Worker
@@ -27,6 +28,7 @@ def installed_program(project: Project, program: Program) -> InstalledProgram:
         error_log=_file(outputs.stderr),
         pool=getattr(program.options, "pool", None),
         concurrency=_concurrency(program.options),
+        overlap_max=getattr(program.options, "overlap_max", 0) if is_kept(program) else 0,
         **_of_command(program),
     )
 

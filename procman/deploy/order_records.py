@@ -17,7 +17,10 @@ from procman.install.state.event_log import Event, RunningTasks, append_event, t
 from procman.install.state.manifest import Manifest
 from procman.install.state.orders import note_order
 from procman.model import InstalledProgram
+from procman.monitoring.draining import Draining, draining_by_program
 from procman.monitoring.program_view import now, read_heartbeat
+
+NONE: RunningTasks = {"tasks": (), "task_ids": ()}
 
 
 def running_tasks(
@@ -26,11 +29,20 @@ def running_tasks(
     """Return the tasks that each of `programs` is running, by name, without those that have no process."""
     moment = now()
     pairs = zip(programs, controller.states(programs), strict=True)
-    return {
+    found = {
         program.name: tasks_of(read_heartbeat(manifest, program, state, moment).content or {})
         for program, state in pairs
         if state.pid is not None
     }
+    for program, draining in draining_by_program(manifest, controller, programs):
+        found[program.name] = _with(found.get(program.name, NONE), draining)
+    return found
+
+
+def _with(running: RunningTasks, draining: Draining) -> RunningTasks:
+    names, ids = [task.name for task in draining.tasks], [task.id for task in draining.tasks]
+    known = running["task_ids"] or ("",) * len(running["tasks"])
+    return {"tasks": (*running["tasks"], *names), "task_ids": (*known, *ids)}
 
 
 def log_events(manifest: Manifest, events: Sequence[Event]) -> None:
@@ -42,9 +54,8 @@ def log_events(manifest: Manifest, events: Sequence[Event]) -> None:
 
 def ordered(program: str, what: str, *, reason: str = "", action: str = "", tasks: RunningTasks | None = None) -> Event:
     """Return the event of an order that the present user gives now; an empty `program` is the whole project."""
-    none: RunningTasks = {"tasks": (), "task_ids": ()}
     return Event(
-        time.time(), program, what, reason=reason, action=action, by=invoking_user(os.environ), **(tasks or none)
+        time.time(), program, what, reason=reason, action=action, by=invoking_user(os.environ), **(tasks or NONE)
     )
 
 

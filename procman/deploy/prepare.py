@@ -81,7 +81,9 @@ def prepare(project: Project, tree: Tree, replaced: Sequence[Path] = (), *, left
         # Another place of the same content is no change.
         desired = replace(desired, configuration_file=installation.current.manifest.configuration_file)
     adoption = plan_adoptions(tree, installation, project)
-    return _prepared(tree, installation, project, rendering, desired, configuration, left=left, adoption=adoption)
+    return _prepared(
+        tree, installation, project, rendering, desired, configuration, left=left, adoption=adoption, needs_slots=True
+    )
 
 
 def _content(project: Project) -> bytes:
@@ -90,10 +92,13 @@ def _content(project: Project) -> bytes:
     return project.configuration_file.read_bytes() if text is None else text.encode()
 
 
-def prepare_generation(tree: Tree, installation: Installation, number: int, desired_states: DesiredStates) -> Prepared:
+def prepare_generation(
+    tree: Tree, installation: Installation, number: int, desired_states: DesiredStates, *, is_ordered: bool = False
+) -> Prepared:
     """Return what a rollback to generation `number` would do, planned and verified like an install.
 
-    `desired_states` override what the process manager reports. Raises ProcmanError if the rollback is not possible.
+    `desired_states` override what the process manager reports. Raises ProcmanError if the rollback is not possible, or
+    needs a slot for an overlap that is not free and `is_ordered` by a user: it undoes no install that failed just now.
     """
     reference = installation.current or installation.latest
     if reference is None or number not in installation.numbers:
@@ -118,6 +123,7 @@ def prepare_generation(tree: Tree, installation: Installation, number: int, desi
         desired_states=desired_states,
         restored=restored,
         adoption=plan_adoptions(tree, installation, project, desired),
+        needs_slots=is_ordered,
     )
 
 
@@ -148,6 +154,7 @@ def _prepared(
     left: Mapping[Path, str | None] = NONE,
     desired_states: DesiredStates = NONE,
     restored: Mapping[Path, Found] = NONE,
+    needs_slots: bool = False,
 ) -> Prepared:
     current = installation.current.manifest if installation.current else None
     moves = current is not None and process_manager(current) != process_manager(desired)
@@ -163,6 +170,8 @@ def _prepared(
     left = {**left, **{path: _text(copy) for path, copy in restored.items()}}
     plan = with_shared_files(plan, tree, installation, desired, rendering, left)
     found = backend_named(project.backend).verifier.verify(project, rendering, plan.removed, left)
+    if needs_slots and not moves:
+        problems += _without_slot(plan, current)
     if problems := [*plan.problems, *found, *problems]:
         raise ProcmanError("\n".join(problems), hint=NOTHING_CHANGED)
     return Prepared(
@@ -173,6 +182,16 @@ def _prepared(
         desired_states=desired_states,
         restored=tuple(restored),
     )
+
+
+def _without_slot(plan: Plan, current: Manifest | None) -> list[str]:
+    """Return a problem for each program that would overlap, and whose slots are all taken."""
+    programs = [each.program for each in plan.activations if each.action is Action.OVERLAP]
+    if current is None or not programs:
+        return []
+    from procman.deploy.overlap import without_slot
+
+    return without_slot(current, controller_of(current), programs)
 
 
 def with_shared_files(

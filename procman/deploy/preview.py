@@ -25,6 +25,8 @@ class Effects:
     """What happens to programs, by their names."""
 
     restarted: tuple[str, ...] = ()
+    overlapped: tuple[str, ...] = ()
+    """Their successors start first, and no task is waited for."""
     left_stopped: tuple[str, ...] = ()
     """They would be restarted, but were stopped on purpose."""
     added: tuple[str, ...] = ()
@@ -68,7 +70,7 @@ def preview_generation(installed: Installed, number: int) -> Preview:
     """Return what a rollback to generation `number` would do, without changing anything or taking the lock."""
     with Tree() as tree:
         installation = read_installation(tree, installed.manifest.directories)
-        prepared = prepare_generation(tree, installation, number, {})
+        prepared = prepare_generation(tree, installation, number, {}, is_ordered=True)
         return _preview(tree, prepared, installation.current)
 
 
@@ -84,7 +86,7 @@ def _preview(tree: Tree, prepared: Prepared, current: Generation | None) -> Prev
         tuple(_lines(prepared.project, _before(tree, current), current, activations)),
         effects,
         unchanged=len(plan.generation.manifest.programs)
-        - len({*effects.restarted, *effects.left_stopped, *effects.added}),
+        - len({*effects.restarted, *effects.overlapped, *effects.left_stopped, *effects.added}),
         own=tuple(change for change in changing if library in change.path.parents and not change.edited),
     )
 
@@ -117,11 +119,16 @@ def _effects(activations: Sequence[Activation], formerly: Collection[str]) -> Ef
     added = [each.program.name for each in activations if each.action is Action.ADD]
     again = [each for each in activations if each.action is not Action.REMOVE and each.program.name in formerly]
     return Effects(
-        restarted=tuple(each.program.name for each in again if each.desired is not False),
+        restarted=tuple(each.program.name for each in again if each.desired is not False and not _overlaps(each)),
+        overlapped=tuple(each.program.name for each in again if each.desired is not False and _overlaps(each)),
         left_stopped=tuple(each.program.name for each in again if each.desired is False),
         added=tuple(name for name in added if name not in formerly),
         removed=tuple(each.program.name for each in activations if each.action is Action.REMOVE),
     )
+
+
+def _overlaps(activation: Activation) -> bool:
+    return activation.action is Action.OVERLAP
 
 
 def _lines(
@@ -175,6 +182,7 @@ def _merged(
         found = [effects.get(table, Effects()) for table in tables]
         together = Effects(
             restarted=tuple(name for each in found for name in each.restarted),
+            overlapped=tuple(name for each in found for name in each.overlapped),
             left_stopped=tuple(name for each in found for name in each.left_stopped),
             added=tuple(name for each in found for name in each.added),
             removed=tuple(name for each in found for name in each.removed),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +11,7 @@ from procman.backends import backend_named
 from procman.config.read_file import normalised
 from procman.errors import ProcmanError
 from procman.install.plan.describe import content_of
+from procman.install.safe_fs.file_info import PathError
 from procman.install.safe_fs.tree import Tree
 from procman.project import Project, Rendering
 
@@ -28,7 +31,7 @@ def write_below(rendering: Rendering, output: Path) -> list[Path]:
     """
     top = normalised(output.absolute())
     written = []
-    with Tree() as tree:
+    with Tree() as tree, elsewhere("Name a directory that you can write to: --output DIR"):
         if tree.look(top) is not None and (not tree.has_directory(top) or tree.names(top)):
             raise ProcmanError(f"{output} exists and is not an empty directory", hint="Name a new or empty directory.")
         for file in rendering.files:
@@ -38,3 +41,14 @@ def write_below(rendering: Rendering, output: Path) -> list[Path]:
             tree.write(path, content_of(file), file.mode)
             written.append(output / file.path.relative_to("/"))
     return written
+
+
+@contextmanager
+def elsewhere(hint: str) -> Iterator[None]:
+    """Replace the hint of an error about missing rights: here it is the directory that can change, not the user."""
+    try:
+        yield
+    except PathError as error:
+        if isinstance(error.__cause__, PermissionError):
+            raise PathError(error.message, hint=hint) from error.__cause__
+        raise

@@ -11,6 +11,7 @@ from procman.background import batches, side_by_side
 from procman.deploy.bring_up import TOGETHER, bring_up
 from procman.deploy.failure import Failure, unhealthy
 from procman.deploy.order_records import forget, log_events, ordered, restart_recorded
+from procman.deploy.overlap import OVERLAPPED, NotOverlapping, overlap, require_overlap, wait_for_slots
 from procman.deploy.rollout import RolloutOptions
 from procman.deploy.unfinished import UnfinishedTask, UnfinishedTasks
 from procman.install.state.lock import hold_lock
@@ -18,6 +19,19 @@ from procman.install.state.manifest import Manifest
 from procman.lookup import Installed
 from procman.model import InstalledProgram
 from procman.program_names import resolve
+
+
+class How(NamedTuple):
+    """How workers that overlap are restarted."""
+
+    overlap: bool = False
+    wait_for_slot: bool = False
+    """Wait until a slot is free for the successor."""
+    no_wait: bool = False
+    """Only order the restarts: each program starts again once its running tasks have finished."""
+
+
+USUAL = How()
 
 
 class Restarted(NamedTuple):
@@ -36,6 +50,7 @@ def restart(
     names: Sequence[str],
     options: RolloutOptions,
     before: Callable[[Sequence[InstalledProgram]], None] | None = None,
+    how: How = USUAL,
 ) -> Iterator[Restarted]:
     """Restart the programs that `names` select, `options.at_once` at a time, the next only when those are healthy.
 
@@ -46,13 +61,18 @@ def restart(
     """
     installed.require_whole()
     manifest = installed.manifest
+    if how.overlap:
+        require_overlap(manifest, names)
+    if how.wait_for_slot:
+        able = [each for each in resolve(manifest.project, manifest.programs, names) if each.overlap_max]
+        wait_for_slots(controller_of(manifest), manifest, able, options.reporter.progress)
     with hold_lock(manifest.directories.shared_state, options.lock_seconds, options.reporter.progress):
         programs = _desired(manifest, names, options)
         if before:
             before(programs)
         fresh = _brought_up(manifest, programs, options)
         for batch in batches(programs, options.at_once, lambda program: program.kind):
-            calls = [partial(_restart, manifest, each, options, is_new=each.name in fresh) for each in batch]
+            calls = [partial(_restart, manifest, each, options, how, is_new=each.name in fresh) for each in batch]
             try:
                 done = list(side_by_side(calls))
             except KeyboardInterrupt:
@@ -82,7 +102,16 @@ def _brought_up(manifest: Manifest, programs: Sequence[InstalledProgram], option
     return brought.started if brought else ()
 
 
-def _restart(manifest: Manifest, program: InstalledProgram, options: RolloutOptions, *, is_new: bool) -> Restarted:
+def _restart(
+    manifest: Manifest, program: InstalledProgram, options: RolloutOptions, how: How, *, is_new: bool
+) -> Restarted:
+    if how.overlap and program.overlap_max and not is_new:
+        try:
+            return _overlap(manifest, program, options)
+        except NotOverlapping as error:
+            options.reporter.announce(f"{error.message}; it is restarted without an overlap")
+    if how.no_wait and not is_new:
+        return _order(manifest, program)
     # A controller waits for one answer at a time, so each thread needs its own.
     controller, unfinished = controller_of(manifest), UnfinishedTasks(manifest, [program])
     if is_new:
@@ -95,6 +124,20 @@ def _restart(manifest: Manifest, program: InstalledProgram, options: RolloutOpti
     failures = unhealthy(controller, manifest, [program], seconds, progress, until_started=False)
     done = TOGETHER if is_new else "restarted"
     return Restarted(program, done, failures[0] if failures else None, unfinished.of(program))
+
+
+def _overlap(manifest: Manifest, program: InstalledProgram, options: RolloutOptions) -> Restarted:
+    failure = overlap(controller_of(manifest), manifest, program, options.reporter.progress)
+    what, reason = ("overlap failed", failure.why) if failure else ("overlapped", "")
+    log_events(manifest, [ordered(program.name, what, reason=reason)])
+    return Restarted(program, OVERLAPPED, failure)
+
+
+def _order(manifest: Manifest, program: InstalledProgram) -> Restarted:
+    controller = controller_of(manifest)
+    with restart_recorded(manifest, controller, program):
+        controller.order_restart(program)
+    return Restarted(program, "is restarted once its running tasks have finished", None)
 
 
 def _may_stay_stopped(programs: Sequence[InstalledProgram]) -> str:

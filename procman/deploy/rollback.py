@@ -25,7 +25,7 @@ def rollback(installed: Installed, number: int | None, options: RolloutOptions) 
     with hold_lock(directories.shared_state, options.lock_seconds, options.reporter.progress), Tree() as tree:
         installation = read_installation(tree, directories)
         chosen = number if number is not None else _before(installation)
-        prepared = prepare_generation(tree, installation, chosen, {})
+        prepared = prepare_generation(tree, installation, chosen, {}, is_ordered=True)
         outcome = carry_out(tree, prepared, replace(options, verb="rolled back"))
         if options.wait_seconds is None:
             all_done(outcome)

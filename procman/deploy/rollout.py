@@ -16,6 +16,7 @@ from procman.deploy.adopt import Adopting
 from procman.deploy.bring_up import TOGETHER, bring_up
 from procman.deploy.failure import Failure, last_lines, unhealthy, without_secrets
 from procman.deploy.order_records import forget, log_events, ordered, remember, running_tasks
+from procman.deploy.overlap import FAILED_SECONDS, OVERLAPPED, NotOverlapping, overlap, wait_for_slots
 from procman.deploy.prepare import Prepared
 from procman.deploy.stopping import end_together, with_known_desired_states
 from procman.errors import ProcmanError
@@ -29,6 +30,8 @@ from procman.install.state.generations import Generation
 from procman.install.state.manifest import Manifest
 from procman.install.state.orders import note_order
 from procman.model import Action, Activation, InstalledProgram
+
+INSTALLED = "installed"
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,7 @@ class RolloutOptions:
     """How long to wait for another procman command that holds the lock."""
     made: Authorship = UNKNOWN
     """Who rolls out, and why; recorded with the generation."""
-    verb: str = "installed"
+    verb: str = INSTALLED
     """The name of its events: installed, rolled back or uninstalled."""
 
 
@@ -174,6 +177,14 @@ def all_done(outcome: Outcome) -> None:
         raise ProcmanError(f"{failure.program.name}: {failure.why}", hint=hint.lstrip())
 
 
+class _Failed(Exception):
+    """An overlap failed; the earlier process still consumes."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.why)
+        self.failure = failure
+
+
 class _Rollout:
     """Carries out activations and waits until their programs are healthy."""
 
@@ -226,13 +237,16 @@ class _Rollout:
         program, removes = activation.program, activation.action is Action.REMOVE
         tasks = running_tasks(self._manifest, controller, [program]) if activation.action is not Action.ADD else {}
         note_order(self._manifest, [program])
-        if activation.desired and activation.action in (Action.REPLACE, Action.RESTART):
+        if activation.desired and activation.action in (Action.REPLACE, Action.RESTART, Action.OVERLAP):
             remember(self._manifest, [program], desired=True)
         try:
             if program.name in self._brought_up and not removes:
                 done = TOGETHER
             else:
-                done = controller.activate(activation, self._options.reporter.progress)
+                done = self._carried_out(controller, activation)
+        except _Failed as failed:
+            self._remember(activation)
+            return failed.failure
         except ProcmanError as error:
             self._remember(activation)
             log = () if removes or activation.desired is False else last_lines(controller, program)
@@ -247,6 +261,22 @@ class _Rollout:
             verb = self._options.verb
             log_events(self._manifest, [ordered(program.name, verb, reason=done, tasks=tasks.get(program.name))])
         return None
+
+    def _carried_out(self, controller: Controller, activation: Activation) -> str:
+        """Carry out `activation` and return what was done; an overlap becomes a restart if nothing can overlap."""
+        progress = self._options.reporter.progress
+        if activation.action is not Action.OVERLAP or activation.desired is False:
+            return controller.activate(activation, progress)
+        program = activation.program
+        if self._options.verb != INSTALLED:
+            wait_for_slots(controller, self._manifest, [program], progress, FAILED_SECONDS)
+        try:
+            failure = overlap(controller, self._manifest, program, progress)
+        except NotOverlapping:
+            return controller.activate(replace(activation, action=Action.RESTART), progress)
+        if failure:
+            raise _Failed(failure)
+        return OVERLAPPED
 
     def _wait(self, controller: Controller, activations: Sequence[Activation]) -> list[Failure]:
         if self._options.wait_seconds is None:

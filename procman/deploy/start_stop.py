@@ -14,6 +14,7 @@ from procman.install.plan.activations import on_the_way_down
 from procman.install.state.orders import note_order
 from procman.lookup import Installed
 from procman.model import InstalledProgram, State
+from procman.monitoring.draining import described, draining_by_program
 from procman.program_names import resolve
 
 ALREADY = {State.RUNNING: "already running", State.STARTING: "already starting"}
@@ -45,8 +46,29 @@ def start(
     return done
 
 
-def stop(
+def end_of_drain(
     installed: Installed, names: Sequence[str], progress: Progress
+) -> list[tuple[InstalledProgram, int, tuple[UnfinishedTask, ...]]]:
+    """Stop the earlier processes of the programs that `names` select, and nothing else; return each program with how
+    many there were, and the tasks that they did not finish."""
+    from procman.deploy.overlap import NotOverlapping, stop_draining
+
+    manifest = installed.manifest
+    controller, done = controller_of(manifest), []
+    for program in (each for each in _meant(installed, names) if each.overlap_max):
+        unfinished = UnfinishedTasks(manifest, [program])
+        try:
+            number = stop_draining(controller, manifest, program, progress)
+        except NotOverlapping:
+            number = 0
+        if number:
+            log_events(manifest, [ordered(program.name, "stopped", reason=f"{number} draining")])
+        done.append((program, number, unfinished.of(program)))
+    return done
+
+
+def stop(
+    installed: Installed, names: Sequence[str], progress: Progress, announce: Callable[[str], None] = lambda _: None
 ) -> list[tuple[InstalledProgram, tuple[UnfinishedTask, ...]]]:
     """Stop the programs that `names` select, gracefully and in parallel, beat before the workers.
 
@@ -56,6 +78,8 @@ def stop(
     controller = controller_of(manifest)
     running = running_tasks(manifest, controller, programs)
     unfinished = UnfinishedTasks(manifest, programs)
+    for program, draining in draining_by_program(manifest, controller, programs):
+        announce(f"{program.name}: {described(draining)}; cut after {program.stop_timeout_seconds} s")
     remember(manifest, programs, desired=False)
     note_order(manifest, programs)
     log_events(manifest, [ordered(name, "stopped", tasks=tasks) for name, tasks in running.items()])

@@ -42,9 +42,13 @@ class UnfinishedTasks:
         return tuple({**handed_back, **found}.values())
 
     def _events_of(self, program: InstalledProgram) -> list[Event]:
-        directory = self._manifest.directories.run(program.name)
-        events = untrusted_events(directory, program.name, owners(program.user))
-        return [event for event in events if event.what == HANDED_BACK]
+        directories = self._manifest.directories.runs(program.name, program.overlap_max)
+        return [
+            event
+            for directory in directories
+            for event in untrusted_events(directory, program.name, owners(program.user))
+            if event.what == HANDED_BACK
+        ]
 
     def _handed_back(self, program: InstalledProgram) -> Iterator[UnfinishedTask]:
         # Not by their time: the clock may be set during a long stop.

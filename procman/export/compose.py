@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,9 +14,9 @@ from procman.export.containers import (
     contained,
     probe_seconds,
     probe_words,
-    schedule_directory,
     volume_names,
 )
+from procman.export.mounts import schedule_directory
 from procman.launch import group_of, user_of
 from procman.project import Command, Program, Project, RenderedFile, Rendering
 from procman.templating import Templates
@@ -70,7 +69,7 @@ def _service(project: Project, each: Contained) -> dict[str, object]:
         "argv": launch.argv,
         "directory": launch.directory,
         "user": ":".join(filter(None, (user_of(project, program), group_of(project, program)))),
-        "environment": _environment(launch.environment).items(),
+        "environment": launch.environment.items(),
         "environment_file": launch.environment_file,
         "stop_signal": program.options.stop_signal if isinstance(program.options, Command) else "TERM",
         "grace": f"{each.grace_seconds}s",
@@ -85,8 +84,3 @@ def _service(project: Project, each: Contained) -> dict[str, object]:
         "run": project.directories.run(program.name),
         "volumes": _volumes(project, program),
     }
-
-
-def _environment(environment: Mapping[str, str]) -> dict[str, str]:
-    # Compose reads the file itself, outside the container.
-    return {name: value for name, value in environment.items() if name != "PROCMAN_ENVIRONMENT_FILE"}

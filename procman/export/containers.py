@@ -10,10 +10,11 @@ from pathlib import Path
 from procman.agent import LAUNCHER
 from procman.backends.record import Rule
 from procman.celery_cli.parse import read_command
+from procman.export.mounts import problems as problems_of_mounts
 from procman.host.unit_names import stop_timeout_seconds
 from procman.launch import launch_of, launcher_files
 from procman.model import Kind
-from procman.project import Beat, Command, Launch, Program, Project, RenderedFile, Worker
+from procman.project import Command, Launch, Program, Project, RenderedFile, Worker
 
 PROBE = "probe.py"
 
@@ -99,12 +100,6 @@ def probe_seconds(project: Project) -> int:
     return 2 * project.health.heartbeat_seconds + 5
 
 
-def schedule_directory(project: Project, program: Program) -> Path | None:
-    """Return the directory for which beat needs a volume of its own; None if it has none, or shares that of others."""
-    file = program.options.schedule_file if isinstance(program.options, Beat) else None
-    return file.parent if file and file.parent not in project.writable_paths else None
-
-
 def volume_names(paths: Iterable[Path]) -> dict[Path, str]:
     """Return a name for the volume at each of `paths`, from the last part of the path; numbered if that is taken."""
     names: dict[Path, str] = {}
@@ -165,5 +160,6 @@ RULES = (
         refused=r"^(?!/dev/std(out|err)$)",
     ),
     Rule(examine=problems),
+    Rule(examine=problems_of_mounts),
 )
 """What every target refuses."""

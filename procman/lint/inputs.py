@@ -8,6 +8,7 @@ from enum import Enum
 from pathlib import Path
 
 from procman.celery_cli.parse import CeleryCommand
+from procman.errors import ConfigurationError
 from procman.model import Kind, Level
 from procman.monitoring.checks.pool import WITHOUT_CHILDREN
 
@@ -205,11 +206,21 @@ class LintReport:
     """The programs that are not recognised as Celery's."""
     files: tuple[Path, ...]
     """Every file that was read, such as a drop-in or an included file."""
+    problems: tuple[str, ...] = ()
+    """Why other files were not read, each with its path."""
 
     @property
     def is_blocking(self) -> bool:
         """Whether a finding is certain to lose tasks or expose secrets."""
         return any(each.level is Level.CRITICAL for each in self.findings)
+
+
+class NotAllRead(ConfigurationError):
+    """A file cannot be read or has another format; `report` judges the others."""
+
+    def __init__(self, report: LintReport, *, hint: str = "") -> None:
+        super().__init__(report.problems, hint=hint)
+        self.report = report
 
 
 def finding(code: str, level: Level, part: Part, at: Setting | None, option: str, why: str, remedy: str) -> Finding:

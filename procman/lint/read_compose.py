@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from procman.init.importing.contents import content_of
-from procman.init.importing.readers.compose_file import Compose, load_all, override_of, pairs
+from procman.init.importing.readers.compose_file import VARIABLE, Compose, load_all, override_of, pairs
 from procman.init.importing.readers.read_compose import DEFAULT_GRACE, seconds_of
-from procman.init.importing.readers.yaml_documents import yaml_documents
+from procman.init.importing.readers.yaml_documents import YamlDocument, yaml_documents
+from procman.lint.find_celery import is_open
 from procman.lint.inputs import Container, Part, Probe, Reader, Setting
 from procman.lint.read_containers import started_in_container
 
@@ -25,13 +26,15 @@ def compose_parts(files: Sequence[Path]) -> list[Part]:
 
 def _parts(file: Path) -> list[Part]:
     compose, read_with = load_all(file)
-    lines = yaml_documents(file, content_of(file))[0].lines
-    return [_Service(compose, name, lines, read_with).part() for name in compose.services]
+    documents = {each: yaml_documents(each, content_of(each))[0] for each in read_with}
+    return [_Service(compose, name, documents).part() for name in compose.services]
 
 
 class _Service:
-    def __init__(self, compose: Compose, name: str, lines: Any, files: Sequence[Path]) -> None:
-        self.compose, self.name, self.lines, self.files = compose, name, lines, tuple(files)
+    def __init__(self, compose: Compose, name: str, documents: Mapping[Path, YamlDocument]) -> None:
+        # The overrides are last.
+        self.compose, self.name, self.documents, self.files = compose, name, documents, tuple(documents)
+        self.lines = documents[compose.path].lines
         self.service = compose.service(name)
 
     def part(self) -> Part:
@@ -45,7 +48,9 @@ class _Service:
             self.compose.lines.get(self.name, 1),
             self.name,
             files=self.files,
+            open_files=frozenset(filter(is_open, (*self.files, self._extended()))),
             command=command if words else None,
+            variables=self._variables(),
             started=started_in_container(self.name, words, environment),
             container=self._container(words, environment),
         )
@@ -85,9 +90,45 @@ class _Service:
         value = self.service.get(key)
         return None if value is None else self._setting(key, self.compose.text(value))
 
+    def _variables(self) -> dict[str, Setting]:
+        """Return the variables that the files set, without what compose fills in from the shell or `.env`."""
+        return {
+            name: Setting("environment", VARIABLE.sub("", str(value)), *self._place(name))
+            for name, value in pairs(self.service.get("environment")).items()
+            if value is not None
+        }
+
+    def _place(self, variable: str) -> tuple[Path, int]:
+        """Return the file and the line that set `variable`."""
+        for file, document in reversed(list(self.documents.items())):
+            line = _line_of(variable, self.name, document)
+            if line:
+                return file, line
+        extended = self._extended()
+        return extended, self.compose.lines.get(self.name, 1) if extended == self.compose.path else 1
+
+    def _extended(self) -> Path:
+        """Return the file whose service it extends; usually its own."""
+        given = self.compose.services[self.name]
+        extends = given.get("extends") if isinstance(given, Mapping) else None
+        file = extends.get("file") if isinstance(extends, Mapping) else None
+        return self.compose.path.parent / self.compose.text(file) if file else self.compose.path
+
     def _setting(self, key: str, value: str) -> Setting:
         line = self.lines.get(("services", self.name, key)) or self.compose.lines.get(self.name, 1)
         return Setting(key, value, self.compose.path, line)
+
+
+def _line_of(variable: str, service: str, document: YamlDocument) -> int | None:
+    """Return the line that sets `variable` in `service`; None if another file or service sets it."""
+    given = document.content["services"].get(service)
+    written = given.get("environment") if isinstance(given, Mapping) else None
+    names = list(pairs(written))
+    if variable not in names:
+        return None
+    at = ("services", service, "environment")
+    entry = variable if isinstance(written, Mapping) else names.index(variable)
+    return next((document.lines[path] for path in ((*at, entry), at, at[:2]) if path in document.lines), 1)
 
 
 def probe_words(test: Sequence[Any]) -> tuple[str, ...]:

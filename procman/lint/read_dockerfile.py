@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from procman.init.importing.contents import content_of
@@ -14,6 +15,7 @@ from procman.lint.read_containers import started_in_container
 INSTRUCTION = re.compile(r"\s*(?P<name>[A-Za-z]+)\s+(?P<rest>.*)", re.DOTALL)
 COMMENT = re.compile(r"\s*#")
 OPTION = re.compile(r"--[\w-]+=\S+\s+")
+REFERENCE = re.compile(r"\$\{[^}]*\}|\$\w+")
 ASSIGNMENT = re.compile(r"""(\w+)=("(?:[^"\\]|\\.)*"|'[^']*'|\S*)""")
 SHELL = ("/bin/sh", "-c")
 
@@ -41,16 +43,8 @@ def _instructions(text: str) -> Iterator[tuple[int, str, str]]:
 
 
 def _part(file: Path, instructions: Sequence[tuple[int, str, str]]) -> Part:
-    stage: dict[str, tuple[int, str]] = {}
-    environment: dict[str, str] = {}
-    for line, name, rest in instructions:
-        if name == "FROM":
-            # Only the last stage becomes the image.
-            stage, environment = {}, {}
-        elif name == "ENV":
-            environment |= {key: value.strip("\"'") for key, value in ASSIGNMENT.findall(rest)}
-        else:
-            stage[name] = (line, rest)
+    stage, variables = _last_stage(file, instructions)
+    environment = {name: each.value for name, each in variables.items()}
     words = _command(stage)
     at = stage.get("CMD") or stage.get("ENTRYPOINT")
     name = "CMD" if "CMD" in stage else "ENTRYPOINT"
@@ -61,9 +55,31 @@ def _part(file: Path, instructions: Sequence[tuple[int, str, str]]) -> Part:
         file.name,
         files=(file,),
         command=Setting(name, at[1], file, at[0]) if at else None,
+        variables={name: replace(each, value=REFERENCE.sub("", each.value)) for name, each in variables.items()},
         started=started_in_container(file.name, words, environment),
         container=_container(file, stage, words, environment),
     )
+
+
+def _last_stage(
+    file: Path, instructions: Sequence[tuple[int, str, str]]
+) -> tuple[dict[str, tuple[int, str]], dict[str, Setting]]:
+    """Return the instructions and the variables of the stage that becomes the image, with those it begins from."""
+    stage: dict[str, tuple[int, str]] = {}
+    variables: dict[str, Setting] = {}
+    stages = {"": (stage, variables)}
+    for line, name, rest in instructions:
+        if name == "FROM":
+            base, *alias = OPTION.sub("", rest).split()[::2] or [""]
+            before = stages.get(base.lower(), ({}, {}))
+            stage, variables = dict(before[0]), dict(before[1])
+            stages.update({each.lower(): (stage, variables) for each in alias})
+        elif name == "ENV":
+            found = ASSIGNMENT.findall(rest) if "=" in rest.partition(" ")[0] else [rest.partition(" ")[::2]]
+            variables |= {key: Setting("ENV", value.strip("\"' "), file, line) for key, value in found}
+        else:
+            stage[name] = (line, rest)
+    return stage, variables
 
 
 def _container(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from procman.init.importing.contents import content_of
-from procman.init.importing.readers.yaml_documents import YamlDocument, yaml_documents
+from procman.init.importing.readers.yaml_documents import YamlDocument, YamlPath, yaml_documents, yaml_text
 from procman.lint.inputs import Container, Part, Probe, Reader, Recognised, Setting
 from procman.lint.read_containers import started_in_container
 from procman.model import Kind
@@ -22,32 +22,74 @@ TEMPLATES: dict[str, tuple[str, ...]] = {
 """Where each kind has its pod."""
 
 DEFAULT_GRACE_SECONDS = 30.0
+REFERENCE = re.compile(r"\$\([^)]*\)")
+VARIABLE = re.compile(r"[A-Za-z_][\w.-]*")
+CONTAINERS = ("containers", "initContainers")
 PROBES = ("startupProbe", "livenessProbe", "readinessProbe")
 
 
 def kubernetes_parts(files: Sequence[Path]) -> list[Part]:
     """Return every container in `files` that is to keep running; raise ProcmanError for a file that is no YAML."""
-    return [
-        part for file in files for one in yaml_documents(file, content_of(file)) for part in _of_document(file, one)
-    ]
+    return [part for file in files for one in yaml_documents(file, yaml_text(file)) for part in _of_document(file, one)]
 
 
 def _of_document(file: Path, document: YamlDocument) -> Iterator[Part]:
-    content = document.content
-    if isinstance(content, Mapping) and content.get("kind") == "List":
-        for number, item in enumerate(content.get("items") or ()):
-            lines = {path[2:]: line for path, line in document.lines.items() if path[:2] == ("items", number)}
-            yield from _of_document(file, YamlDocument(item, lines))
-    elif isinstance(content, Mapping) and content.get("kind") in TEMPLATES:
-        where = TEMPLATES[content["kind"]]
-        for number, container in enumerate(_list(_at(content, *where, "containers"))):
-            if isinstance(container, Mapping):
-                yield _Reader(file, document, (*where, "containers", number), container).part()
+    for path, found in _objects(document.content):
+        if found["kind"] == "ConfigMap":
+            yield _config_map(file, document.lines, path, found)
+            continue
+        where = TEMPLATES[found["kind"]]
+        for key in CONTAINERS:
+            for number, container in enumerate(_list(_at(found, *where, key))):
+                if isinstance(container, Mapping):
+                    at = (*path, *where, key, number)
+                    yield _Reader(file, document.lines, path, found, at, container).part()
+
+
+def _objects(content: Any) -> Iterator[tuple[YamlPath, Mapping[str, Any]]]:
+    """Yield each ConfigMap and each object with a pod, with its path, those of a List in its place.
+
+    Aliases may make a List part of itself, or multiply its items without end, so each object counts once.
+    """
+    waiting: list[tuple[YamlPath, Any]] = [((), content)]
+    seen: set[int] = set()
+    while waiting:
+        path, found = waiting.pop()
+        if not isinstance(found, Mapping) or id(found) in seen:
+            continue
+        seen.add(id(found))
+        kind = found.get("kind")
+        if kind == "List":
+            waiting += reversed(
+                [((*path, "items", number), item) for number, item in enumerate(_list(found.get("items")))]
+            )
+        elif isinstance(kind, str) and kind in (*TEMPLATES, "ConfigMap"):
+            yield path, found
+
+
+def _config_map(file: Path, lines: Mapping[YamlPath, int], path: YamlPath, found: Mapping[str, Any]) -> Part:
+    """Return the variables in a ConfigMap; an entry of several lines is a file."""
+    data = found.get("data")
+    variables = {
+        str(name): Setting("data", str(value), file, lines.get((*path, "data", str(name)), 1))
+        for name, value in (data.items() if isinstance(data, Mapping) else ())
+        if VARIABLE.fullmatch(str(name)) and "\n" not in str(value).strip()
+    }
+    name = f"ConfigMap/{_at(found, 'metadata', 'name')}"
+    return Part(Reader.KUBERNETES, file, lines.get((*path, "data"), 1), name, files=(file,), variables=variables)
 
 
 class _Reader:
-    def __init__(self, file: Path, document: YamlDocument, path: tuple[str | int, ...], container: Any) -> None:
-        self.file, self.object, self.lines, self.path = file, document.content, document.lines, path
+    def __init__(
+        self,
+        file: Path,
+        lines: Mapping[YamlPath, int],
+        root: YamlPath,
+        found: Mapping[str, Any],
+        path: YamlPath,
+        container: Any,
+    ) -> None:
+        self.file, self.lines, self.root, self.object, self.path = file, lines, root, found, path
         self.container = container
 
     def part(self) -> Part:
@@ -74,13 +116,23 @@ class _Reader:
             files=(self.file,),
             command=command,
             started=started,
+            variables=self._variables(),
             container=container,
         )
+
+    def _variables(self) -> dict[str, Setting]:
+        return {
+            str(each.get("name")): Setting(
+                "env", REFERENCE.sub("", str(each["value"])), self.file, self._line((*self.path, "env", number))
+            )
+            for number, each in enumerate(_list(self.container.get("env")))
+            if isinstance(each, Mapping) and each.get("value") is not None
+        }
 
     def _container(self, words: Sequence[str], environment: Mapping[str, str]) -> Container:
         where = TEMPLATES[self.object["kind"]]
         grace = _at(self.object, *where, "terminationGracePeriodSeconds")
-        at = self._setting((*where, "terminationGracePeriodSeconds"), str(grace))
+        at = self._setting((*self.root, *where, "terminationGracePeriodSeconds"), str(grace))
         strategy = _at(self.object, "spec", "strategy", "type")
         replicas = _at(self.object, "spec", "replicas")
         return Container(
@@ -91,7 +143,7 @@ class _Reader:
             probes=tuple(self._probes()),
             environment=environment,
             controller=self.object["kind"],
-            strategy=self._setting(("spec", "strategy", "type"), str(strategy)) if strategy else None,
+            strategy=self._setting((*self.root, "spec", "strategy", "type"), str(strategy)) if strategy else None,
             replicas=replicas if isinstance(replicas, int) else 1,
         )
 
@@ -101,10 +153,10 @@ class _Reader:
             if words:
                 yield Probe(self._setting((*self.path, name), " ".join(words)), words)
 
-    def _setting(self, path: tuple[str | int, ...], value: str) -> Setting:
+    def _setting(self, path: YamlPath, value: str) -> Setting:
         return Setting(str(path[-1]), value, self.file, self._line(path))
 
-    def _line(self, path: tuple[str | int, ...]) -> int:
+    def _line(self, path: YamlPath) -> int:
         while path and path not in self.lines:
             path = path[:-1]
         return self.lines.get(path, 1)

@@ -38,8 +38,20 @@ LINT: tuple[Rule, ...] = (
     Rule("PM907", "The program is restarted whenever it exits", stop_rules.is_restarted),
     Rule("PM908", "The process manager never gives up restarting", stop_rules.is_not_given_up),
     Rule("PM909", "startsecs is long enough for the import", stop_rules.start_is_watched),
-    Rule("PM921", "The command line holds no password", secret_rules.command_holds_no_password, is_in_files=False),
-    Rule("PM922", "The environment exposes no secret", secret_rules.environment_holds_no_password, is_in_files=False),
+    Rule(
+        "PM921",
+        "The command line holds no password",
+        secret_rules.command_holds_no_password,
+        of_both=True,
+        is_in_files=False,
+    ),
+    Rule(
+        "PM922",
+        "The environment exposes no secret",
+        secret_rules.environment_holds_no_password,
+        of_both=True,
+        is_in_files=False,
+    ),
     Rule(
         "PM923",
         "Environment files with secrets are private",

@@ -11,12 +11,25 @@ from procman.secrets import holds_password, is_secret, words_hold_password
 
 PRIVATE = "move it to a file that only the program's user can read (procman's key environment_file)"
 
+REMEDIES = {
+    Reader.COMPOSE: "move it to a file with mode 0600, and name that in env_file",
+    Reader.DOCKERFILE: "remove it from the image, and set it when the container starts",
+    Reader.KUBERNETES: "move it to a Secret (env with valueFrom: secretKeyRef, or envFrom)",
+}
+"""For containers."""
+READ_BY = {
+    Reader.DOCKERFILE: "everyone who can pull the image can read it",
+    Reader.KUBERNETES: "everyone who can read this file or the object in the cluster can read it",
+}
+"""Who reads a secret, whatever the permissions of the file are."""
+
 
 def command_holds_no_password(part: Part) -> Iterator[Finding]:
     """Yield PM921: every user of the host can read a command line."""
     if part.command and (holds_password(part.command.value) or words_hold_password(_words(part))):
-        why = "the command line holds a password, and every user of the host can see it with ps"
-        yield finding("PM921", Level.CRITICAL, part, part.command, part.command.name, why, PRIVATE)
+        readers = READ_BY.get(part.reader, "every user of the host can see it with ps")
+        why, remedy = f"the command line holds a password, and {readers}", REMEDIES.get(part.reader, PRIVATE)
+        yield finding("PM921", Level.CRITICAL, part, part.command, part.command.name, why, remedy)
 
 
 def _words(part: Part) -> list[str]:
@@ -24,7 +37,11 @@ def _words(part: Part) -> list[str]:
 
 
 def environment_holds_no_password(part: Part) -> Iterator[Finding]:
-    """Yield PM922: every user can read Environment= of a unit, and the content of a world-readable file."""
+    """Yield PM922: every user can read Environment= of a unit, and the content of a world-readable file.
+
+    An image and the objects of a cluster are copied to wherever they run, so the permissions of their files do not
+    matter.
+    """
     yield from script_holds_no_password(part)
     for name, setting in part.variables.items():
         value = setting.value
@@ -32,11 +49,13 @@ def environment_holds_no_password(part: Part) -> Iterator[Finding]:
             continue
         if part.reader is Reader.SYSTEMD:
             why = f"{name} holds a secret, and `systemctl show` prints Environment= for every user of the host"
+        elif part.reader in READ_BY:
+            why = f"{name} holds a secret, and {READ_BY[part.reader]}"
         elif setting.file in part.open_files:
             why = f"{name} holds a secret, and every user of the host can read this file"
         else:
             continue
-        yield finding("PM922", Level.CRITICAL, part, setting, setting.name, why, PRIVATE)
+        yield finding("PM922", Level.CRITICAL, part, setting, setting.name, why, REMEDIES.get(part.reader, PRIVATE))
 
 
 def script_holds_no_password(part: Part) -> Iterator[Finding]:

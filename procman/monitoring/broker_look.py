@@ -117,14 +117,20 @@ def _place_and_queues(installed: Installed) -> tuple[Place, Mapping[str, Sequenc
 
 def records(manifest: Manifest) -> dict[str, Path]:
     """Return the record of each worker that has left one. Only its own user opens it (S3)."""
-    paths = {each.name: manifest.directories.run(each.name) / BROKER_FILE for each in manifest.programs}
-    workers = {each.name for each in manifest.programs if each.kind is Kind.WORKER}
-    return {name: path for name, path in paths.items() if name in workers and _exists(path)}
+    found = {}
+    for program in (each for each in manifest.programs if each.kind is Kind.WORKER):
+        directories = manifest.directories.runs(program.name, program.overlap_max)
+        # Of several slots, that of the process that was started last.
+        latest = max(
+            ((_written(each / BROKER_FILE), each / BROKER_FILE) for each in directories), key=lambda each: each[0]
+        )
+        if latest[0]:
+            found[program.name] = latest[1]
+    return found
 
 
-def _exists(path: Path) -> bool:
+def _written(path: Path) -> float:
     try:
-        os.lstat(path)
+        return os.lstat(path).st_mtime
     except OSError:
-        return False
-    return True
+        return 0.0

@@ -18,6 +18,7 @@ from procman.model import NO_HISTORY, End, InstalledProgram, Kind
 from procman.monitoring.checks.inputs import EndReport, ProgramSnapshot
 from procman.monitoring.healed_inside import healed_inside
 from procman.monitoring.healing_history import HealingHistory, read_healing_history
+from procman.monitoring.kept_ends import histories
 from procman.monitoring.program_view import Moment, now, read_heartbeat
 from procman.monitoring.running_tasks import CLOCK_SECONDS, task_records
 
@@ -53,7 +54,7 @@ def is_of(end: End, pid: int, started: float) -> bool:
 
     Neither supervisord's log nor the journal has the start in clock ticks, which no setting of the clock could change.
     """
-    if end.pid is not None and pid != end.pid:
+    if end.pid is not None and pid != end.pid and not end.of_keeper:
         return False
     began = end.started or 0.0
     # Both note the start at once. If the clock was set back later, the end seems to come before it.
@@ -115,7 +116,7 @@ def new_events(
     """Return the ends that have no event yet, by program, as events; none at the first check."""
     cases = {case.program: case for case in history.cases}
     programs = [snapshot.program for snapshot in snapshots]
-    found = controller_of(manifest).histories(programs, moment.wall - HISTORY_SECONDS)
+    found = histories(manifest, controller_of(manifest), programs, moment.wall - HISTORY_SECONDS)
     events = {}
     for program, snapshot in zip(programs, snapshots, strict=True):
         since = cases[program.name].ended if program.name in cases else moment.wall
@@ -131,7 +132,7 @@ def new_events(
 def unlogged_events(manifest: Manifest, programs: Sequence[InstalledProgram], logged: Sequence[Event]) -> list[Event]:
     """Return the ends of a day that were recorded and that no watcher has logged, as events."""
     controller, since, moment = controller_of(manifest), time.time() - DAY_SECONDS, now()
-    found = controller.histories(programs, since)
+    found = histories(manifest, controller, programs, since)
     events: list[Event] = []
     for program, state in zip(programs, controller.states(programs), strict=True):
         own = [event for event in logged if event.program == program.name]

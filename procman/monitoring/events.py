@@ -45,7 +45,8 @@ def _all(installed: Installed, names: Sequence[str]) -> list[Event]:
         ]
     for program in programs:
         if program.launcher and program.kind is not Kind.COMMAND:
-            found += untrusted_events(manifest.directories.run(program.name), program.name, owners(program.user))
+            for directory in manifest.directories.runs(program.name, program.overlap_max):
+                found += untrusted_events(directory, program.name, owners(program.user))
     with suppress(ProcmanError):
         found += unlogged_events(manifest, programs, found)
         found += unlogged_lost_events(manifest, programs, found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from procman.agent.heartbeat_format import MAX_BYTES
@@ -24,7 +25,16 @@ def healed_inside(
     """
     if not program.launcher or program.kind is Kind.COMMAND:
         return (), ()
-    path = manifest.directories.run(program.name) / HEALED_INSIDE
+    times: list[float] = []
+    problems: list[Result] = []
+    for directory in manifest.directories.runs(program.name, program.overlap_max):
+        found, problem = _healed_in(directory / HEALED_INSIDE, program, moment)
+        times += found
+        problems += problem
+    return tuple(times), tuple(problems)
+
+
+def _healed_in(path: Path, program: InstalledProgram, moment: Moment) -> tuple[tuple[float, ...], tuple[Result, ...]]:
     try:
         content = read_untrusted(path, owners(program.user), MAX_BYTES + 1)
         return ((), ()) if content is None else (_times(parse(content.decode("utf-8"), most=MAX_BYTES), moment), ())

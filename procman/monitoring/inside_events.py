@@ -11,7 +11,7 @@ from procman.monitoring.checks.inputs import ProgramSnapshot
 from procman.monitoring.healing_history import HealingHistory
 from procman.monitoring.program_view import Moment, owners
 
-PASSED_ON = ("missed", "handed-back", "lost")
+PASSED_ON = ("missed", "handed-back", "not-returned", "lost")
 """The events that no check of procman reports in other words; those of self-healing have a problem that it finds."""
 
 HOUR_SECONDS = 3600.0
@@ -30,7 +30,12 @@ def new_inside_events(
     for program in (snapshot.program for snapshot in snapshots):
         if program.launcher and program.kind is not Kind.COMMAND:
             since = max(passed.get(program.name, 0.0), recent)
-            own = untrusted_events(manifest.directories.run(program.name), program.name, owners(program.user))
+            directories = manifest.directories.runs(program.name, program.overlap_max)
+            own = [
+                event
+                for directory in directories
+                for event in untrusted_events(directory, program.name, owners(program.user))
+            ]
             found[program.name] = tuple(each for each in own if _is_new(each, since, moment.wall))
     return found
 

@@ -12,6 +12,7 @@ from procman.install.state.manifest import Manifest
 from procman.model import NO_HISTORY, End, InstalledProgram
 from procman.monitoring.checks.inputs import ProgramSnapshot
 from procman.monitoring.ends import DAY_SECONDS, HISTORY_SECONDS
+from procman.monitoring.kept_ends import histories
 from procman.monitoring.lost_in_pools import LOST
 from procman.monitoring.lost_tasks import REBOOT, Loss, dead_records, is_recorded, losses_of
 from procman.monitoring.program_view import Moment, now
@@ -40,12 +41,12 @@ def _events(
     manifest: Manifest, programs: Sequence[InstalledProgram], logged: Sequence[Event], moment: Moment, since: float
 ) -> dict[str, tuple[Event, ...]]:
     records = {program: dead_records(manifest, program) for program in programs if is_recorded(program)}
-    concerned = [program for program, found in records.items() if found]
+    concerned = [program for program, dead in records.items() if dead]
     # After a reboot its record is often all that is left of a process.
-    histories = controller_of(manifest).histories(concerned, since) if concerned else {}
+    found = histories(manifest, controller_of(manifest), concerned, since) if concerned else {}
     events: dict[str, tuple[Event, ...]] = {}
     for program in concerned:
-        ends: Sequence[End] = histories.get(program.name, NO_HISTORY).ends
+        ends: Sequence[End] = found.get(program.name, NO_HISTORY).ends
         known = {(each.program, each.task_ids): each.at for each in logged if each.what == LOST}
         losses = losses_of(manifest, program, records[program], ends, moment)
         events[program.name] = tuple(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from procman.agent.strict_json import parse
@@ -21,9 +22,13 @@ OUTCOMES = {outcome.value: outcome for outcome in Outcome}
 
 def lost_in_pools(manifest: Manifest, program: InstalledProgram) -> Iterator[LostTask]:
     """Yield the tasks of `program` whose pool process died while its main process ran on, oldest first."""
+    for directory in manifest.directories.runs(program.name, program.overlap_max):
+        yield from _lost_in(directory, program)
+
+
+def _lost_in(directory: Path, program: InstalledProgram) -> Iterator[LostTask]:
     try:
-        path = manifest.directories.run(program.name) / NAME
-        content = read_untrusted(path, owners(program.user), FOREIGN_BYTES) or b""
+        content = read_untrusted(directory / NAME, owners(program.user), FOREIGN_BYTES) or b""
     except UntrustedFile:
         return
     for line in content.split(b"\n"):

@@ -15,6 +15,7 @@ from procman.lookup import Installed
 from procman.model import End, InstalledProgram, Kind
 from procman.monitoring.checks.inputs import EndReport
 from procman.monitoring.ends import is_of, reports_of
+from procman.monitoring.kept_ends import histories
 from procman.monitoring.lost_in_pools import lost_in_pools
 from procman.monitoring.lost_task import LostTask
 from procman.monitoring.program_view import Moment, now, owners
@@ -93,7 +94,7 @@ def _ends(
     if not programs:
         return {}
     first = min(record.started_wall for program in programs for record in records[program.name])
-    found = controller_of(manifest).histories(programs, first)
+    found = histories(manifest, controller_of(manifest), programs, first)
     return {name: history.ends for name, history in found.items()}
 
 
@@ -101,7 +102,8 @@ def dead_records(manifest: Manifest, program: InstalledProgram) -> list[TaskReco
     """Return the records of tasks of the processes of `program` that have ended, the latest first."""
     records = task_records(manifest, program)
     # A process that has executed itself again keeps its pid, and its own record is the first.
-    running = [record for record in records[:1] if _is_running(record)]
+    # Of an overlapping worker, that of any slot.
+    running = [record for record in (records if program.overlap_max else records[:1]) if _is_running(record)]
     return [record for record in records if record.total and record not in running]
 
 
@@ -121,7 +123,10 @@ def losses_of(
     manifest: Manifest, program: InstalledProgram, records: Sequence[TaskRecord], ends: Sequence[End], moment: Moment
 ) -> Iterator[Loss]:
     """Yield what the end of the process of each of `records` interrupted, as far as `ends` explain it."""
-    events = untrusted_events(manifest.directories.run(program.name), program.name, owners(program.user))
+    directories = manifest.directories.runs(program.name, program.overlap_max)
+    events = [
+        event for directory in directories for event in untrusted_events(directory, program.name, owners(program.user))
+    ]
     handed_back = {each: event.at for event in events if event.what == HANDED_BACK for each in event.task_ids}
     for record in records:
         end = next((each for each in ends if is_of(each, record.pid, record.started_wall)), None)

@@ -1,7 +1,7 @@
 """Send a signal to the main process of a program, and to no process that has reused its pid or is not its user's (S3).
 
 The process manager reports the pid. A descriptor is opened for that process first; then the process manager must report
-the same pid again.
+the same pid again, or that of the keeper whose child it is.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from procman.host.held_process import held, send_to_held
 from procman.host.process import identity
 from procman.host.signal_permission import require_permission
 from procman.model import InstalledProgram, State
+from procman.monitoring.kept import is_child
 
 MAY_GET = {False: (State.RUNNING,), True: (State.RUNNING, State.STOPPING)}
 """The states in which a process may get a signal, by whether that is SIGKILL: a frozen one does not end by itself."""
@@ -34,7 +35,8 @@ def send(controller: Controller, program: InstalledProgram, process: str, number
     try:
         with held(pid) as descriptor:
             [state] = controller.states([program])
-            if state.pid != pid or identity(pid) != process:
+            is_own = state.pid == pid or (program.overlap_max > 0 and is_child(pid, state.pid or 0))
+            if not is_own or identity(pid) != process:
                 raise ProcessLookupError
             if not state.desired or state.state not in MAY_GET[number is signal.SIGKILL]:
                 raise ProcessChanged(f"{program.name}: it is now {state.state.value}")

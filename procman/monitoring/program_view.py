@@ -18,6 +18,7 @@ from procman.install.state.manifest import Manifest
 from procman.model import End, InstalledProgram, Kind, ProgramState
 from procman.monitoring.checks.crash_loop import is_in_crash_loop
 from procman.monitoring.checks.inputs import NONE, EndReport, Heartbeat, ProgramSnapshot
+from procman.monitoring.kept import as_kept
 
 if TYPE_CHECKING:
     # Only an old heartbeat needs these, and `status` must not wait for them.
@@ -61,14 +62,18 @@ def program_snapshots(
     Without `with_restarts`, no file is inspected that programs share, and no restart is due.
     """
     moment = now()
-    due = restarts_due(manifest, programs, states) if with_restarts else [""] * len(programs)
+    seen = [as_kept(manifest, *pair)[0] for pair in zip(programs, states, strict=True)] if with_restarts else []
+    due = restarts_due(manifest, programs, seen) if with_restarts else [""] * len(programs)
     seen_before = _SeenBefore(manifest, moment)
     snapshots = []
-    for program, state, restart_due in zip(programs, states, due, strict=True):
-        heartbeat = read_heartbeat(manifest, program, state, moment)
+    for program, state_of_keeper, restart_due in zip(programs, states, due, strict=True):
+        state, directory, draining = as_kept(manifest, program, state_of_keeper)
+        heartbeat = _read_heartbeat(directory, manifest, program, state, moment)
         if with_restarts and heartbeat.content:
             restart_due = ", ".join(filter(None, (restart_due, _changed_code(heartbeat.content))))
-        snapshot = ProgramSnapshot(program, state, heartbeat, None, restart_due)
+        snapshot = ProgramSnapshot(
+            program, state, heartbeat, None, restart_due, draining=draining, run_directory=directory
+        )
         if heartbeat.content:
             changed = {"queues_asked": moment.monotonic} if broker_answered else {}
             content = {**heartbeat.content, **changed}
@@ -115,7 +120,7 @@ def _judged(
 
     inactivity, evidence = look(seen_before.of(program), pid, moment.monotonic)
     found = verdict(content, moment.monotonic, thresholds, evidence)
-    problem = None if found.remedy else _write_problem(manifest, program, pid, moment)
+    problem = None if found.remedy else _write_problem(snapshot, manifest, moment)
     if problem:
         heartbeat = snapshot.heartbeat._replace(write_problem=problem)
         return snapshot._replace(heartbeat=heartbeat, inactivity=inactivity)
@@ -146,11 +151,11 @@ def _last_error(manifest: Manifest, snapshot: ProgramSnapshot) -> str:
     return last_error(manifest, snapshot.program, cannot_start=how == f"{EXIT_STATUS}{EXIT_CANNOT_START}")
 
 
-def _write_problem(manifest: Manifest, program: InstalledProgram, pid: int, moment: Moment) -> WriteProblem | None:
+def _write_problem(snapshot: ProgramSnapshot, manifest: Manifest, moment: Moment) -> WriteProblem | None:
     from procman.host.write_problem import WriteProblem, write_problem
 
-    directory = manifest.directories.run(program.name)
-    problem = write_problem(directory, program.user, pid)
+    directory = snapshot.run_directory or manifest.directories.run(snapshot.program.name)
+    problem = write_problem(directory, snapshot.program.user, snapshot.state.pid or 0)
     if problem is None and _is_touched(directory / FILE, moment, manifest.health.stale_seconds):
         return WriteProblem("its disk may be full", f"Free disk space: df -h {directory}")
     return problem
@@ -158,9 +163,16 @@ def _write_problem(manifest: Manifest, program: InstalledProgram, pid: int, mome
 
 def read_heartbeat(manifest: Manifest, program: InstalledProgram, state: ProgramState, moment: Moment) -> Heartbeat:
     """Return the heartbeat of `program`. Its file is untrusted, and the pid in it is only compared or shown (S3)."""
+    state, directory, _ = as_kept(manifest, program, state)
+    return _read_heartbeat(directory, manifest, program, state, moment)
+
+
+def _read_heartbeat(
+    directory: Path, manifest: Manifest, program: InstalledProgram, state: ProgramState, moment: Moment
+) -> Heartbeat:
     if state.pid is None or not program.launcher or program.kind is Kind.COMMAND:
         return NONE
-    path = manifest.directories.run(program.name) / FILE
+    path = directory / FILE
     try:
         found = read_untrusted(path, owners(program.user), MAX_BYTES + 1)
         content = None if found is None else read(found.decode("utf-8"))

@@ -30,8 +30,9 @@ def record_problems(manifest: Manifest, program: InstalledProgram) -> tuple[str,
 
 
 def _read_all(manifest: Manifest, program: InstalledProgram) -> Iterator[TaskRecord | str | None]:
-    directory = manifest.directories.run(program.name)
-    return (_read(directory / name, owners(program.user)) for name in task_record.FILES)
+    directories = manifest.directories.runs(program.name, program.overlap_max)
+    paths = (directory / name for directory in directories for name in task_record.FILES)
+    return (_read(path, owners(program.user)) for path in paths)
 
 
 def _read(path: Path, owner_ids: frozenset[int]) -> TaskRecord | str | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from procman.accounts import user_id
@@ -19,10 +20,14 @@ from procman.host.process_table import look_at
 from procman.install.safe_fs.untrusted_file import UntrustedFile, read_untrusted
 from procman.install.state.manifest import Manifest
 from procman.model import InstalledProgram, Kind, ProgramState, State
+from procman.monitoring.kept import kept_by
 from procman.monitoring.program_view import now, owners
 
 LOCK = "lock"
 """The file in the run directory that the launcher locks for the life of the program."""
+
+KEEPER_LOCK = "keeper.lock"
+"""The file that the keeper of a worker that overlaps locks instead."""
 
 UNSEEN = "no process of it can be seen"
 
@@ -39,11 +44,14 @@ def as_seen(
 
 
 def _as_seen(manifest: Manifest, program: InstalledProgram, state: ProgramState, holders: Holders) -> ProgramState:
-    heartbeat = _heartbeat(manifest, program) if _has_heartbeat(program) else {}
-    for pid in _candidates(manifest, program, heartbeat, holders):
+    keeper = _keeper(manifest, program, holders)
+    kept = kept_by(manifest, program, keeper)
+    directory = kept.current.directory if kept and kept.current else manifest.directories.run(program.name)
+    heartbeat = _heartbeat(directory, program) if _has_heartbeat(program) else {}
+    for pid in (keeper,) if keeper else _candidates(manifest, program, heartbeat, holders):
         since = started(pid)
         if since is not None and user_of(pid) == _user(manifest, program):
-            phase = str(heartbeat["phase"]) if heartbeat and heartbeat["pid"] == pid else None
+            phase = str(heartbeat["phase"]) if heartbeat and pid in (heartbeat["pid"], keeper) else None
             seen = _state(program, time.time() - since, phase)
             return state._replace(desired=True, state=seen, pid=pid, since=since, detail="")
     if _has_heartbeat(program) and not program.autostart and _run_directory_is_visible(manifest, program):
@@ -79,10 +87,15 @@ def _has_heartbeat(program: InstalledProgram) -> bool:
     return program.launcher and program.kind in (Kind.WORKER, Kind.BEAT)
 
 
-def _heartbeat(manifest: Manifest, program: InstalledProgram) -> Mapping[str, Any]:
+def _keeper(manifest: Manifest, program: InstalledProgram, holders: Holders) -> int | None:
+    """Return the keeper of a worker that overlaps; None if there is none."""
+    return holder_of(manifest.directories.run(program.name) / KEEPER_LOCK, holders) if program.overlap_max else None
+
+
+def _heartbeat(directory: Path, program: InstalledProgram) -> Mapping[str, Any]:
     """Return the heartbeat that an existing process has written since the last boot; empty if there is none."""
     try:
-        path = manifest.directories.run(program.name) / FILE
+        path = directory / FILE
         content = read_untrusted(path, owners(program.user), MAX_BYTES + 1)
         heartbeat = read(content.decode("utf-8")) if content else {}
     except (UntrustedFile, ValueError):

@@ -15,6 +15,7 @@ from procman.install.state.holds import Hold, read_holds
 from procman.install.state.manifest import Manifest, Pending
 from procman.lookup import Installed
 from procman.model import InstalledProgram, Level, ProgramState, Result, State
+from procman.monitoring.draining import Draining, draining_of
 from procman.monitoring.states import states_of
 from procman.program_names import resolve
 
@@ -35,6 +36,8 @@ class ProgramStatus(NamedTuple):
     """Messages that wait in its queues, as its heartbeat reported last; None: unknown."""
     says: Mapping[str, Any] = MappingProxyType({})
     """Its heartbeat; empty if there is none."""
+    draining: tuple[Draining, ...] = ()
+    """The earlier processes of a worker that overlaps, which finish their tasks."""
 
 
 class ProjectStatus(NamedTuple):
@@ -125,6 +128,7 @@ def status(installed: Installed, names: Sequence[str]) -> ProjectStatus:
                 holds.get(each.program.name),
                 waiting.get(each.program.name),
                 each.says,
+                draining_of(each),
             )
             for each, result in zip(snapshots, results, strict=True)
         ),

@@ -86,8 +86,8 @@ def lint_as_text(report: LintReport, *, verbose: bool, stream: TextIO | None = N
             yield from _finding_lines(each, stream, width)
     yield from _judged(report, width)
     problems = [each for each in report.findings if not each.accepted]
-    # Without a program, the command ends with an error.
-    nothing = "no problems found" if report.programs else ""
+    # Without a program, or with a file that cannot be read, the command ends with an error.
+    nothing = "no problems found" if report.programs and not report.problems else ""
     last = summary([each.level for each in problems]) if problems else nothing
     yield from filter(None, (last, count_accepted(_codes(report, is_ignored=False)), _count_ignored(report)))
     if problems:
@@ -132,6 +132,7 @@ def lint_as_json(report: LintReport) -> str:
         "programs": [_program(part) for part in report.programs],
         "others": [_program(part) for part in report.others],
         "files": list(map(str, report.files)),
+        "problems": list(report.problems),
     }
     return json.dumps(document, indent=2)
 

@@ -37,6 +37,7 @@ LEVEL = f"The most severe level of all checks: {LEVELS}"
 
 FIGURES = {
     "memory_bytes": "Memory of the program and all its processes: PSS, or RSS if PSS cannot be read.",
+    "draining_memory_bytes": "Memory of the earlier processes that drain, in the same way.",
     "children": "Processes below the main process.",
     "slots": "Tasks that the worker can run at the same time.",
     "busy": "Tasks that the worker is running.",
@@ -55,6 +56,10 @@ OF_QUEUE = {
 
 OF_PROGRAM: Mapping[str, tuple[str, Callable[[ProgramHealth], float | None]]] = {
     "program_level": (LEVELS, lambda each: each.worst.level),
+    "program_draining": (
+        "Earlier processes of a worker with overlap that finish their tasks.",
+        lambda each: len(each.snapshot.draining) if each.snapshot.program.overlap_max else None,
+    ),
     "program_running": (
         "1 if the process manager reports it as running.",
         lambda each: each.snapshot.state.state is State.RUNNING,

@@ -65,6 +65,8 @@ def _effects(effects: Effects, kind: ChangeKind) -> str:
         return f"{len(names)} programs" if len(names) > 1 else "".join(names)
     restarts = len(effects.restarted)
     parts = [f"{restarts} {'restart' if restarts == 1 else 'restarts'}"] if restarts else []
+    overlaps = len(effects.overlapped)
+    parts += [f"{overlaps} {'overlap' if overlaps == 1 else 'overlaps'}"] if overlaps else []
     others = ((effects.left_stopped, "left stopped"), (effects.added, "new"), (effects.removed, "removed"))
     parts += [f"{len(names)} {word}" for names, word in others if names]
     return ", ".join(parts)
@@ -74,6 +76,7 @@ def _programs(preview: Preview) -> str:
     effects = preview.effects
     counts = {
         "to restart": len(effects.restarted),
+        "to restart by an overlap": len(effects.overlapped),
         "left stopped": len(effects.left_stopped),
         "new": len(effects.added),
         "to remove": len(effects.removed),
@@ -132,6 +135,7 @@ def _line(line: Line) -> dict[str, object]:
 def _names(effects: Effects) -> dict[str, list[str]]:
     return {
         "restarted": list(effects.restarted),
+        "overlapped": list(effects.overlapped),
         "left_stopped": list(effects.left_stopped),
         "added": list(effects.added),
         "removed": list(effects.removed),

@@ -11,6 +11,7 @@ from typing import Any, TextIO, TypeVar
 from procman.agent.verdict import format_duration
 from procman.install.state.holds import Hold
 from procman.model import Level, Result, State
+from procman.monitoring.draining import Draining, described
 from procman.monitoring.states import answers_only
 from procman.monitoring.status import ProgramStatus, ProjectStatus
 from procman.output.grouping import grouped, names_for_a_command
@@ -105,6 +106,8 @@ def _remarks(status: ProjectStatus, width: int | None) -> Iterator[str]:
     for each in status.programs:
         if each.result.level is Level.OK and each.state.state is State.RUNNING and each.state.detail:
             yield from wrapped(f"{each.program.name}: {each.state.detail}", width)
+        for draining in each.draining:
+            yield from wrapped(f"{each.program.name}: {described(draining)}", width)
         if each.hold:
             yield from wrapped(f"{each.program.name}: {held(each.hold)}", width)
             yield f"  procman release {each.program.name}"
@@ -206,9 +209,14 @@ def _program(status: ProjectStatus, each: ProgramStatus) -> dict[str, object]:
         "next_entries": [_dated(status, entry, "due") for entry in each.says.get("next_entries", ())],
         "ends": [{"at": end.at, "how": end.how, "pid": end.pid} for end in state.history.ends],
         "restart_due": each.restart_due or None,
+        "draining": [_draining(draining) for draining in each.draining],
         "held": None if each.hold is None else vars(each.hold),
         "health": _result(each.result),
     }
+
+
+def _draining(draining: Draining) -> dict[str, object]:
+    return {**draining._asdict(), "tasks": [task._asdict() for task in draining.tasks]}
 
 
 def _result(result: Result) -> dict[str, object]:

@@ -13,6 +13,7 @@ from typing import Any
 from procman.backends import backend_named
 from procman.errors import ProcmanError
 from procman.host.local_units import units_in_use
+from procman.keeper import run_directories
 from procman.launch import arguments_of, launch_of
 from procman.model import Scope
 from procman.monitoring.broker_query import declared_queues, with_server_timeout
@@ -254,7 +255,7 @@ def _answer(project: Project, question: Mapping[str, Any]) -> dict[str, Any]:
 
 def _paths(project: Project, asked: list[AppAnswer]) -> list[Path]:
     paths = [project.directory, *project.python_path, *written_paths(project, asked)]
-    paths += [project.directories.run(program.name) for program in project.programs]
+    paths += [path for program in project.programs for path in run_directories(project, program)]
     return [*paths, project.environment_file] if project.environment_file else paths
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from procman.backends import backend_named
+from procman.keeper import run_directories
 from procman.model import Level, Result, Scope
 from procman.preflight.beat_schedule import MISSING
 from procman.preflight.inputs import Place, PreflightFacts, written_paths
@@ -90,8 +91,7 @@ def own_directories_are_safe(preflight: PreflightFacts) -> Iterator[Result]:
         hint = f"chown root: {project.directories.logs} && chmod 0755 {project.directories.logs}"
         hint = "\n".join([*_moved_first(preflight), hint])
         yield Result("PM756", None, Level.CRITICAL, detail, hint)
-    for program in project.programs:
-        path = project.directories.run(program.name)
+    for program, path in ((each, path) for each in project.programs for path in run_directories(project, each)):
         place = preflight.places.get(path)
         if program.launcher and place and place.exists and not place.writable:
             detail = f"{preflight.user} cannot write to {path}: the program could not take its lock"

@@ -16,10 +16,10 @@ from typing import Any
 
 import pytest
 
-from procman.agent import handback_pool, own_events, verdict
+from procman.agent import handback, handback_pool, own_events, verdict
 from procman.agent.broker_record import BROKER_FILE
 from procman.agent.handback import Handback
-from procman.agent.handback_events import about
+from procman.agent.handback_events import Running, about
 from procman.agent.settings import HealthSettings
 from procman.agent.task_recorder import TaskRecorder
 from procman.agent.worker_state import WorkerState
@@ -206,7 +206,10 @@ def test_a_stop_that_cannot_finish_hands_back_each_message_and_runs_no_task_twic
         assert counts == {file: 2 if is_late and file in first[trial] else 1 for file in trial.files}, trial.text
         events = [(event["what"], event["tasks"]) for event in trial.worker.events() if event["tasks"]]
         names = [f"mysite.{trial.kind}"] * len(first[trial])
-        assert events == [("handed-back" if is_late else "cut", names)], trial.text
+        # A worker that becomes the script records before what it is about to return.
+        what = ["handed-back"] if is_late else ["cut"]
+        what = ["handing-back", *what] if trial.name == "redis-solo-late" else what
+        assert events == [(each, names) for each in what], trial.text
 
 
 @pytest.mark.celery
@@ -261,7 +264,7 @@ def test_a_stop_timeout_that_an_install_has_raised_since_the_start_counts(tmp_pa
     # The script that takes the place of the worker has the time from the handback to SIGKILL.
     observed.phase_since -= 595
     channel = SimpleNamespace(qos=SimpleNamespace(_dirty=set(), _delivered={}))
-    assert found._order(channel, [], [])["until"] - time.monotonic() == pytest.approx(4, abs=1)
+    assert found._order(channel, [], Running([], []))["until"] - time.monotonic() == pytest.approx(4, abs=1)
 
 
 RECORD = {"format": 1, "connection": {}, "queues": [], "routed": []}
@@ -288,9 +291,12 @@ def handback_of(directory: Path, driver: str) -> tuple[Handback, Any, Any]:
     return found, run, observed
 
 
-@pytest.mark.parametrize(("driver", "tasks"), [("amqp", [["an-id"]]), ("redis", [["an-id"]]), ("sqs", [])])
-def test_ended_tasks_are_recorded_if_their_messages_cannot_be_returned(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, driver: str, tasks: list[list[str]]
+FAILED = [("handing-back", ["an-id"]), ("not-returned", ["an-id"])]
+
+
+@pytest.mark.parametrize(("driver", "recorded"), [("amqp", FAILED), ("redis", FAILED), ("sqs", [])])
+def test_ended_tasks_are_recorded_as_not_returned_if_their_messages_cannot_be_returned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, driver: str, recorded: list[tuple[str, list[str]]]
 ) -> None:
     found, run, observed = handback_of(tmp_path, driver)
     (tmp_path / BROKER_FILE).write_text(json.dumps(RECORD))
@@ -301,8 +307,30 @@ def test_ended_tasks_are_recorded_if_their_messages_cannot_be_returned(
     found.look()
     path = tmp_path / own_events.FILE
     events = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-    assert [event["task_ids"] for event in events] == tasks
-    assert ("handback" in observed.missing) == bool(tasks)
+    assert [(event["what"], event["task_ids"]) for event in events] == recorded
+    assert ("handback" in observed.missing) == bool(recorded)
+
+
+@pytest.mark.parametrize("fails", [True, False])
+def test_main_thread_records_a_task_as_returned_only_if_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: bool
+) -> None:
+    found, run, _ = handback_of(tmp_path, "redis")
+    state = SimpleNamespace(active_requests=SimpleNamespace(data=[]), task_ready=lambda _: None)
+    monkeypatch.setitem(sys.modules, "celery.worker.state", state)
+    monkeypatch.setattr(handback_pool, "end", lambda *_: [run.request])
+    monkeypatch.setattr(handback, "_reader", lambda _: None)
+    run.request.message = None
+
+    def give_back(_: Any) -> None:
+        if fails:
+            raise ConnectionError
+
+    monkeypatch.setattr(handback, "give_back", give_back)
+    found._worker.consumer.hub = None
+    found.from_main_thread(found._worker)
+    [event] = map(json.loads, (tmp_path / own_events.FILE).read_text().splitlines())
+    assert (event["what"], event["task_ids"]) == ("not-returned" if fails else "handed-back", ["an-id"])
 
 
 @pytest.mark.parametrize("pool", ["prefork", "threads", "solo"])

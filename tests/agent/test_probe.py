@@ -53,6 +53,8 @@ class Container:
 
     def __init__(self, installation: Installation, pid: int) -> None:
         self.installation, self.pid = installation, pid
+        self.heartbeat_seconds: float = INTERVAL
+        self.variables: dict[str, str] = {}
 
     def write(self, **fields: Any) -> None:
         """Write a heartbeat of a healthy worker, changed by `fields`; its times count from now."""
@@ -73,7 +75,9 @@ class Container:
     def ask_each(self, *questions: str) -> list[tuple[int, str]]:
         """Return exit status and output of a probe for each question."""
         probe = self.installation.launcher.with_name("probe.py")
-        environment = self.installation.environment("worker", PROCMAN_STALE_SECONDS="60", PROCMAN_STALL_SECONDS="30")
+        settings = {"STALE": "60", "STALL": "30", "HEARTBEAT": str(self.heartbeat_seconds)}
+        variables = {f"PROCMAN_{name}_SECONDS": value for name, value in settings.items()} | self.variables
+        environment = self.installation.environment("worker", **variables)
         words = [str(self.installation.python), "-IS", "-c", PROBES, str(probe), *questions]
         done = run(words, Path("/"), environment)
         assert done.stderr == ""
@@ -107,6 +111,7 @@ CASES: dict[str, tuple[dict[str, Any], str]] = {
     "beat that sends nothing": ({**BEAT, "tick_due": LONG_AGO, "queues_asked": LONG_AGO + 5}, "ynn"),
     "beat whose broker is away": ({**BEAT, "tick_due": LONG_AGO, "queues_asked": None}, "yyy"),
     "a phase of a later agent": ({"phase": "hibernating"}, "yyn"),
+    "a heartbeat from the future": ({"written": LONG_AGO + 100_000}, "yyn"),
     "another boot": ({"boot_id": "x"}, "nyn"),
     "an earlier process with its pid": ({"started": 1.0, "written": 2.0}, "nyn"),
 }
@@ -157,7 +162,8 @@ def test_process_that_does_nothing_for_two_heartbeats_is_frozen(container: Conta
 
 def test_process_that_is_stopped_is_frozen(container: Container, process: subprocess.Popen[bytes]) -> None:
     process.send_signal(signal.SIGSTOP)
-    container.write(written=time.monotonic() - 100, interval=1000)
+    container.heartbeat_seconds = 1000
+    container.write(written=time.monotonic() - 100)
     assert container.ask("live")[0] == 1
 
 
@@ -165,10 +171,44 @@ def test_process_that_acts_and_cannot_write_is_not_restarted(installation: Insta
     with subprocess.Popen([sys.executable, "-c", "import time\nwhile True: time.sleep(0.01)"]) as acting:
         container = Container(installation, acting.pid)
         # On a busy machine it gets no processor for a while.
-        container.write(written=time.monotonic() - 100, started=time.monotonic() + 1, interval=10)
+        container.heartbeat_seconds = 10
+        container.write(written=time.monotonic() - 100, started=time.monotonic() + 1)
         status, line = container.ask("live")
         acting.kill()
     assert (status, "although its main process runs" in line) == (0, True), line
+
+
+@pytest.mark.parametrize("interval", [0, -1, 1_000_000])
+def test_interval_in_the_heartbeat_decides_nothing(container: Container, interval: int) -> None:
+    container.heartbeat_seconds = 1
+    container.write(written=time.monotonic() - 100, pool="prefork", busy=0, interval=interval)
+    status, line = container.ask("live")
+    assert (status, "one is due every 1s" in line) == (1, True), line
+
+
+@pytest.mark.parametrize("variables", [{}, {"LC_ALL": "C"}, {"LC_ALL": "en_US.ISO-8859-1"}], ids=str)
+def test_name_in_another_alphabet_restarts_nothing(container: Container, variables: dict[str, str]) -> None:
+    container.variables = variables
+    now = time.monotonic()
+    container.write(**BEAT | {"tick_due": now + 5000, "next_due": now + 5000, "next_entry": "täglich-毎日"})
+    assert container.answers() == "yyy"
+    assert "täglich-毎日" in container.ask("live")[1]
+
+
+def test_error_of_the_probe_restarts_nothing(container: Container) -> None:
+    container.write()
+    container.installation.launcher.with_name("verdict.py").write_text("raise RuntimeError('no')\n")
+    assert container.answers() == "yyn"
+    assert container.ask("live")[1].startswith("live: yes: the probe failed: RuntimeError('no'")
+
+
+def test_answer_does_not_need_a_reader(container: Container) -> None:
+    container.write()
+    installation = container.installation
+    words = [str(installation.python), "-IS", str(installation.launcher.with_name("probe.py")), "live"]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(words, env=installation.environment("worker"), stdout=full, check=False, timeout=100)
+    assert done.returncode == 0
 
 
 @pytest.mark.parametrize("words", [(), ("alive",), ("live", "ready")])

@@ -160,7 +160,7 @@ def test_command_lines_of_procman_are_read_back() -> None:
         without_mingle=True,
         without_heartbeat=True,
     )
-    ours = {"node_name", "instances", "extra_arguments", "handback_seconds"}
+    ours = {"node_name", "instances", "extra_arguments", "handback_seconds", "overlap", "overlap_max"}
     values = read(shlex.join([f"{ENV}/bin/celery", *worker_arguments("mysite", worker)])).values
     expected = {name: value for name, value in vars(worker).items() if name not in ours}
     lists = {name: list(value) for name, value in expected.items() if isinstance(value, tuple)}

@@ -108,7 +108,8 @@ BEAT_OPTIONS: dict[str, list[tuple[Any, str, Any]]] = {
 
 
 def test_table_of_options_is_complete() -> None:
-    assert set(WORKER_OPTIONS) == {field.name for field in fields(Worker)} - {"instances", "handback_seconds"}
+    ours = {"instances", "handback_seconds", "overlap", "overlap_max"}
+    assert set(WORKER_OPTIONS) == {field.name for field in fields(Worker)} - ours
     assert set(BEAT_OPTIONS) == {field.name for field in fields(Beat)}
 
 

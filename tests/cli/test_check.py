@@ -124,6 +124,24 @@ def test_lint_of_a_missing_file_exits_with_2(tmp_path: Path, capsys: pytest.Capt
     assert "none.conf does not exist" in capsys.readouterr().err
 
 
+def test_lint_reports_the_findings_beside_a_file_that_cannot_be_read_and_exits_with_2(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, other = tmp_path / "celery.conf", tmp_path / "none.conf"
+    file.write_text(SECTION)
+    assert run(["check", "--lint", str(file), str(other)]) == 2
+    shown, error = capsys.readouterr()
+    assert f"{file}:4: CRITICAL PM901" in shown
+    assert f"{other} does not exist" in error
+    file.write_text(VALID_SECTION)
+    assert run(["check", "--lint", str(file), str(other)]) == 2
+    assert "no problems found" not in capsys.readouterr().out
+    assert run(["check", "--json", "--lint", str(file), str(other)]) == 2
+    document = json.loads(capsys.readouterr().out)
+    assert document["files"] == [str(file)]
+    assert [each.partition(":")[0] for each in document["problems"]] == [f"{other} does not exist"]
+
+
 @pytest.mark.parametrize("words", [["--lint"], ["celery.conf"]])
 def test_file_needs_lint_and_lint_needs_a_file(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["check", *words]) == 2

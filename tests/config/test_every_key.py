@@ -69,6 +69,8 @@ OTHER_VALUES: dict[str, Any] = {
     "nice": 5,
     "on_event": ["/usr/local/bin/page", "admin"],
     "optimization": "fair",
+    "overlap": True,
+    "overlap_max": 3,
     "platform": "fargate",
     "pool": "solo",
     "prefetch_multiplier": 4,

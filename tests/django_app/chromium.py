@@ -45,7 +45,8 @@ class Browser:
         self._ask("POST", "/url", {"url": address})
 
     def forget(self) -> None:
-        """Leave the page, whose pending requests could still set cookies, and remove all cookies."""
+        """Leave the page once it is loaded, because a request on its way would bring cookies back, and remove them."""
+        self.wait_for_answers()
         self.open("about:blank")
         self.command("Network.clearBrowserCookies")
 
@@ -78,6 +79,10 @@ class Browser:
     def wait_for_text(self, text: str) -> None:
         """Wait until the page shows `text`."""
         self.wait_for(lambda: text in self.text, f"the page does not show {text!r}")
+
+    def wait_for_answers(self) -> None:
+        """Wait until the page has loaded what workers or the broker answer."""
+        self.wait_for(lambda: self.run("return !document.querySelector('[aria-busy=true]')"), "it is loaded")
 
     def open_until(self, address: str, text: str) -> None:
         """Open a page again and again, until it shows `text`."""

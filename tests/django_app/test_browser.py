@@ -178,9 +178,7 @@ def test_pages_fit_a_phone_and_are_photographed(site: DemoSite, browser: Browser
             browser.resize(*size)
             for name in ("program", "worker", "queue"):
                 browser.open(page(site, name))
-                browser.wait_for(
-                    lambda: browser.run("return !document.querySelector('[aria-busy=true]')"), "it is loaded"
-                )
+                browser.wait_for_answers()
                 width = browser.run("return document.documentElement.scrollWidth")
                 assert width <= size[0], f"{name} is {width} wide on a screen of {size[0]}"
                 browser.run(WITHOUT_ATTACK)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from procman.deploy.render import write_below
 from procman.launch import agent_source, launch_of
 from tests.export.projects import FULL, expanded, export, project, readme, rendered, rendering
 
@@ -15,6 +18,12 @@ from tests.export.projects import FULL, expanded, export, project, readme, rende
 def services(text: str) -> dict[str, Any]:
     found: dict[str, Any] = yaml.safe_load(export(text, "compose")["compose.yaml"])
     return found
+
+
+def mounted(service: dict[str, Any], path: str) -> dict[str, Any]:
+    """Return how a file of the host is mounted at the same path, and see that Compose does not read it."""
+    assert "env_file" not in service
+    return {"type": "bind", "source": path, "target": path, "read_only": True}
 
 
 @pytest.mark.parametrize("text", [readme(), FULL], ids=["readme", "full"])
@@ -25,12 +34,10 @@ def test_every_service_is_launched_as_on_a_host(tmp_path: Path, text: str) -> No
     for program in described.programs:
         launch, service = launch_of(described, program), expanded(found[program.name])
         assert service["entrypoint"] == list(launch.argv)
-        environment = dict(launch.environment)
-        environment.pop("PROCMAN_ENVIRONMENT_FILE", None)
-        assert service["environment"] == environment
+        assert service["environment"] == dict(launch.environment)
         assert service["working_dir"] == str(launch.directory)
         assert service["user"] == launch.user
-        assert service["env_file"] == [str(launch.environment_file)]
+        assert mounted(service, str(launch.environment_file)) in service["volumes"]
 
 
 def test_stop_waits_longer_than_the_program_needs() -> None:
@@ -53,11 +60,12 @@ def test_readable_by_the_agent_and_restarted() -> None:
     assert slow["tmpfs"] == ["/var/lib/procman/shop/run/shop-slow"]
     agent = {"type": "bind", "source": "./agent", "target": "/usr/local/lib/procman/shop", "read_only": True}
     assert agent in slow["volumes"]
+    secrets = mounted(slow, "/etc/shop/secrets.env")
     media = [{"type": "volume", "source": "data-media", "target": "/srv/media"}]
     media += [{"type": "volume", "source": "data-media-2", "target": "/var/cache/media"}]
-    assert slow["volumes"] == [agent, *media]
+    assert slow["volumes"] == [agent, secrets, *media]
     schedule = {"type": "volume", "source": "schedule", "target": "/var/lib/shop"}
-    assert beat["volumes"] == [agent, schedule, *media]
+    assert beat["volumes"] == [agent, secrets, schedule, *media]
     assert found["volumes"] == {"data-media": {}, "data-media-2": {}, "schedule": {}}
 
 
@@ -87,6 +95,25 @@ def test_agent_is_that_of_a_host() -> None:
 def test_export_is_deterministic_and_reads_no_secret() -> None:
     # The environment file does not even exist.
     assert rendered(FULL, "compose") == rendering(FULL, "compose")
+
+
+def test_environment_file_overrides_as_on_a_host(tmp_path: Path) -> None:
+    secrets, run = tmp_path / "secrets.env", tmp_path / "run"
+    secrets.write_text("SAME='the $HOME of the file'\n")
+    run.mkdir()
+    text = FULL.replace("/etc/shop/secrets.env", str(secrets)).replace("/srv/shop", str(tmp_path))
+    text = text.replace("/srv/env", sys.prefix).replace(
+        '["celery", "-A", "shop", "flower", "--port=$(PORT)"]', '["env"]'
+    )
+    write_below(rendering(text, "compose"), tmp_path / "out")
+    service = expanded(yaml.safe_load((tmp_path / "out" / "compose.yaml").read_text())["services"]["shop-flower"])
+    agent, *others = service["volumes"]
+    assert mounted(service, str(secrets)) in others
+    words = [word.replace(agent["target"], str(tmp_path / "out" / agent["source"])) for word in service["entrypoint"]]
+    environment = service["environment"] | {"PROCMAN_RUN_DIRECTORY": str(run)}
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, check=True, timeout=100)
+    assert "SAME=the $HOME of the file" in done.stdout.splitlines()
+    assert service["environment"]["SAME"] == "x"
 
 
 def test_dockerfile_copies_the_agent() -> None:

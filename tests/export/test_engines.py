@@ -160,10 +160,6 @@ def test_overlay_sets_image_and_namespace(tmp_path: Path, version: str) -> None:
 
 @PROJECTS
 def test_docker_compose_reads_the_same(tmp_path: Path, text: str) -> None:
-    secrets = tmp_path / "secrets.env"
-    secrets.write_text("CELERY_BROKER_URL=amqp://one:two@broker//\n")
-    for path in ("/etc/shop/secrets.env", "/etc/catmaid/celery.env"):
-        text = text.replace(path, str(secrets))
     out = written(tmp_path, text, "compose")
     words = [tools.docker_compose(), "--file", str(out / "compose.yaml"), "config"]
     done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=250)
@@ -173,7 +169,6 @@ def test_docker_compose_reads_the_same(tmp_path: Path, text: str) -> None:
     for name, service in written_as["services"].items():
         read = expanded(found["services"][name])
         assert read["entrypoint"] == expanded(service["entrypoint"])
-        assert expanded(service["environment"]).items() <= read["environment"].items()
-        assert read["environment"]["CELERY_BROKER_URL"] == "amqp://one:two@broker//"
+        assert read["environment"] == expanded(service["environment"])
         assert read.get("healthcheck", {}).get("test") == expanded(service.get("healthcheck", {})).get("test")
         assert read["init"] is True

@@ -87,7 +87,7 @@ def test_worker_is_replaced_by_a_surge(full: dict[tuple[str, str], dict[str, Any
 def test_only_beat_is_a_stateful_set_of_one(full: dict[tuple[str, str], dict[str, Any]]) -> None:
     assert [name for kind, name in full if kind == "StatefulSet"] == ["shop-celery-beat"]
     beat = full["StatefulSet", "shop-celery-beat"]
-    assert (beat["spec"]["replicas"], beat["spec"]["podManagementPolicy"]) == (1, "OrderedReady")
+    assert (beat["spec"]["replicas"], beat["spec"]["podManagementPolicy"]) == (1, "Parallel")
     assert full["Service", beat["spec"]["serviceName"]]["spec"]["clusterIP"] == "None"
     [claim] = beat["spec"]["volumeClaimTemplates"]
     assert claim["spec"]["resources"]["requests"]["storage"] == "100Mi"
@@ -114,8 +114,14 @@ def test_probes_ask_the_heartbeat(full: dict[tuple[str, str], dict[str, Any]]) -
     assert questions == {"startupProbe": "startup", "livenessProbe": "live", "readinessProbe": "ready"}
     # It watches a process with an old heartbeat for two intervals of five seconds.
     assert all(worker[name]["timeoutSeconds"] == 15 for name in questions)
-    assert worker["livenessProbe"]["terminationGracePeriodSeconds"] == 60
     assert not any(name.endswith("Probe") for name in container(full["Deployment", "shop-flower"]))
+
+
+def test_running_tasks_of_a_frozen_worker_finish_as_on_a_host(full: dict[tuple[str, str], dict[str, Any]]) -> None:
+    beat = container(full["StatefulSet", "shop-celery-beat"])["livenessProbe"]
+    assert beat["terminationGracePeriodSeconds"] == 60
+    for name in ("shop-celery", "shop-slow", "shop-manual"):
+        assert "terminationGracePeriodSeconds" not in container(full["Deployment", name])["livenessProbe"]
 
 
 def test_pods_are_restricted_and_write_only_where_they_must(full: dict[tuple[str, str], dict[str, Any]]) -> None:
@@ -125,6 +131,7 @@ def test_pods_are_restricted_and_write_only_where_they_must(full: dict[tuple[str
         security = pod(manifest)["securityContext"]
         assert (security["runAsNonRoot"], security["runAsUser"], security["fsGroup"]) == (True, 1000, 1000), name
         assert security["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert security["fsGroupChangePolicy"] == "OnRootMismatch"
         assert container(manifest)["securityContext"] == {
             "allowPrivilegeEscalation": False,
             "readOnlyRootFilesystem": True,
@@ -230,7 +237,7 @@ def test_newer_fields_are_left_out(version: str, budget: str, grace: bool, alway
     one = found["PodDisruptionBudget", "shop-slow"]
     assert one["apiVersion"] == budget
     assert ("unhealthyPodEvictionPolicy" in one["spec"]) is always
-    probe = container(found["Deployment", "shop-slow"])["livenessProbe"]
+    probe = container(found["StatefulSet", "shop-celery-beat"])["livenessProbe"]
     assert ("terminationGracePeriodSeconds" in probe) is grace
 
 

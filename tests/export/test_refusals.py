@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from procman.errors import ConfigurationError
 from procman.export import TARGETS
-from tests.export.projects import FULL, export, readme
+from tests.export.projects import FULL, export, objects, project, readme
 
 
 def refused(text: str, target: str) -> list[str]:
@@ -37,6 +39,13 @@ def refused(text: str, target: str) -> list[str]:
         ("[beat]", "[beat]\nmemory_high_mib = 500", "beat.memory_high_mib: only systemd slows a program down"),
         ("[command.flower]", '[command.flower]\nstdout = "/var/log/x.log"', "command.flower.stdout: the engine keeps"),
         ('user = "www-data"', 'scope = "user"', "project.scope: an image has the paths of a host"),
+        ('"/srv/shop"', '"srv/shop"', "project.directory: expected an absolute path"),
+        ('"/srv/env"', '"./env"', "project.virtualenv: expected an absolute path"),
+        ('"/etc/shop/secrets.env"', '"secrets.env"', "project.environment_file: expected an absolute path"),
+        ('["/srv/media", ', '["media", ', "project.writable_paths: expected an absolute path"),
+        ("[environment]", 'python_path = ["lib"]\n[environment]', "project.python_path: expected an absolute path"),
+        ("[beat]", '[beat]\nschedule_file = "schedule"', "beat.schedule_file: expected an absolute path"),
+        ("[command.flower]", '[command.flower]\ndirectory = "web"', "command.flower.directory: expected an absolute"),
     ],
 )
 def test_no_container_can_do_it(target: str, old: str, new: str, reason: str) -> None:
@@ -61,7 +70,6 @@ def test_no_container_can_do_it(target: str, old: str, new: str, reason: str) ->
         ("[beat]", "[beat]\ntasks_max = 5", "beat.tasks_max: the kubelet limits processes"),
         ('name = "shop"', 'name = "shop-"', "project.name: it ends with -"),
         ("secrets.env", "secrets of us", "project.environment_file: the key of a Secret"),
-        ("/srv/media", "/srv/me:dia", "project.writable_paths: a volume cannot be mounted at a path with a colon"),
         ('name = "shop"', f'name = "{"s" * 45}"', "project.name: the name"),
     ],
 )
@@ -70,9 +78,60 @@ def test_kubernetes_cannot_do_it(old: str, new: str, reason: str) -> None:
     assert any(reason in each for each in refused(FULL.replace(old, new), "kubernetes"))
 
 
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        ("/", "would hide the directory of the project"),
+        ("/srv", "would hide the directory of the project"),
+        ("/srv/shop", "would hide the directory of the project"),
+        ("/srv/shop/shop", "would hide the code of shop.app"),
+        ("/srv/shop/shop/app", "would hide the code of shop.app"),
+        ("/srv/lib", "would hide a directory of python_path"),
+        ("/srv/env", "would hide the virtualenv"),
+        ("/srv/env/lib", "would hide the virtualenv"),
+        ("/srv/env/bin/x", "would be inside the virtualenv"),
+        ("/usr/local/lib/procman/shop", "would hide the launcher"),
+        ("/usr/local/lib/procman/shop/x", "would be inside the launcher"),
+        ("/var/lib/procman/shop", "would hide the directory of lock and heartbeat"),
+        ("/var/lib/procman/shop/run/shop-slow", "would hide the directory of lock and heartbeat"),
+        ("/dev", "would hide files of the kernel"),
+        ("/proc", "would hide files of the kernel"),
+        ("/sys/x", "would hide files of the kernel"),
+        ("/srv/me:dia", "cannot be mounted, because of the colon"),
+    ],
+)
+def test_volume_hides_nothing_that_the_container_needs(target: str, path: str, reason: str) -> None:
+    text = FULL.replace('app = "shop"', 'app = "shop.app:app"\npython_path = ["/srv/lib"]')
+    [problem] = refused(text.replace('"/srv/media"', f'"{path}"'), target)
+    assert f"project.writable_paths: a volume at {path} {reason}" in problem
+    assert problem[0].isdigit(), "the line"
+    [problem] = refused(text.replace("[beat]", f'[beat]\nschedule_file = "{Path(path) / "schedule"}"'), target)
+    assert f"beat.schedule_file: a volume at {path} {reason}" in problem
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_schedule_has_a_directory_of_its_own(target: str) -> None:
+    [problem] = refused(FULL.replace("[beat]", '[beat]\nschedule_file = "/tmp/schedule"'), target)
+    assert "beat.schedule_file: a volume at /tmp would keep the temporary files of beat" in problem
+
+
+@pytest.mark.parametrize("path", ["/srv/shop/media", "/srv/shop/shop/media", "/srv/env/var", "/tmp", "/dev/shm"])
+def test_volume_below_the_code_hides_nothing(path: str) -> None:
+    found = objects(export(FULL.replace('"/srv/media"', f'"{path}"'), "kubernetes"))
+    [container] = found["Deployment", "shop-slow"]["spec"]["template"]["spec"]["containers"]
+    paths = [mount["mountPath"] for mount in container["volumeMounts"]]
+    assert paths.count(path) == 1
+
+
 def test_all_problems_are_reported_in_one_run() -> None:
     text = readme().replace("concurrency = 1\n", "").replace("concurrency = 2\n", "nice = 3\n")
     assert len(refused(text, "kubernetes")) == 3
+
+
+def test_templates_are_on_this_host(tmp_path: Path) -> None:
+    text = FULL.replace("[environment]", 'templates = "own"\n[environment]')
+    assert project(tmp_path, text, "compose").templates == tmp_path / "own"
 
 
 def test_invalid_value_is_reported_once() -> None:

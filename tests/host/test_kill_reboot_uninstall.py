@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from .catmaid import PROJECTS, VIRTUALENV, Project, send, show
+from .catmaid import PROJECTS, SEND, VIRTUALENV, Project, send, show
 from .machine import Host
 from .projects import (
     OWN_UNIT,
@@ -54,6 +54,12 @@ start_seconds = 2
 
 [worker.celery]
 concurrency = 1
+
+[worker.laps]
+overlap = true
+queues = ["small-laps"]
+concurrency = 1
+stop_timeout_seconds = 5
 
 [beat]
 """
@@ -252,6 +258,30 @@ def test_user_units_run_in_the_supported_part_of_the_sandbox(small: Project) -> 
     assert "ready." in host.run(["procman", "--project", "small", "logs", "small-celery", "-n", "200"], "anna").stdout
 
 
+def test_user_reloads_a_worker_by_an_overlap(small: Project) -> None:
+    host = small.host
+    # Her broker is a directory.
+    words = [f"{VIRTUALENV}/bin/python", "-c", SEND, json.dumps(["counting.tasks.hold", [[800, 3600]], "small-laps"])]
+    own = {
+        "DJANGO_SETTINGS_MODULE": "mysite.settings",
+        "PYTHONPATH": PROJECTS,
+        "DEMO_DATA_DIRECTORY": "/home/anna/data",
+    }
+    host.run(words, "anna", environment=own)
+    started = ["grep", "-qx", "800", "/home/anna/data/counted/started"]
+    wait_for(lambda: host.run(started, check=False).returncode == 0, START_SECONDS, "the task is running")
+    before = small.status("anna")["small-laps"]["pid"]
+    host.write("/home/anna/celery.env", "COLOUR=blue\n", mode=0o600, owner="anna")
+    host.run("systemctl --user reload small-laps", "anna", timeout=120)
+    after = small.status("anna")["small-laps"]
+    assert [each["pid"] for each in after["draining"]] == [before]
+    colours = {
+        pid: [line for line in host.run(f"tr '\\0' '\\n' < /proc/{pid}/environ").stdout.split() if "COLOUR" in line]
+        for pid in (before, after["pid"])
+    }
+    assert colours == {before: ["COLOUR=green"], after["pid"]: ["COLOUR=blue"]}
+
+
 def test_users_systemd_runs_the_users_supervisord(pocket: Project) -> None:
     shown = pocket.host.run(f"systemctl --user show {OWN_UNIT} -p MainPID -p UnitFileState -p TimeoutStopUSec", "anna")
     unit = dict(line.split("=", 1) for line in shown.stdout.splitlines())
@@ -309,6 +339,10 @@ def test_reboot_waits_for_tasks_that_need_the_database_and_starts_everything_aga
         wait_for(all_running(project), START_SECONDS, project.name)
     for project in (small, pocket):
         wait_for(all_running(project, "anna"), START_SECONDS, project.name)
+    # The overlap that the reboot interrupted.
+    assert small.status("anna")["small-laps"]["draining"] == []
+    lost = json.loads(small.procman("lost", "--json", "laps", user="anna", check=False).stdout)["tasks"]
+    assert [each["name"] for each in lost] == ["counting.tasks.hold"]
     assert {catmaid.state(f"catmaid-{name}") for name in ("spare", "shown")} == {"STOPPED"}
     assert {catmaid.state(f"catmaid-{name}") for name in ("celery", "celery-beat")} == {"RUNNING"}
     for project in four:

@@ -136,3 +136,15 @@ def test_tasks_that_are_only_counted_are_reported(manifest: Manifest) -> None:
     moment = now()
     [loss] = losses_of(manifest, PROGRAM, dead_records(manifest, PROGRAM), [], moment)
     assert (loss.tasks, loss.unrecorded) == ((), 3)
+
+
+@pytest.mark.parametrize("last", ["handing-back", "not-returned"])
+def test_task_whose_return_is_not_confirmed_is_not_handed_back(manifest: Manifest, last: str) -> None:
+    write(manifest, TASK._replace(acks_late=True))
+    path = manifest.directories.run(NAME) / "events.jsonl"
+    for what in dict.fromkeys(("handing-back", last)):
+        event = Event(TASK.started_wall + 5, NAME, what, tasks=(TASK.name,), task_ids=(TASK.id,))
+        with path.open("a") as file:
+            print(line_of(event), file=file)
+    [task] = lost(manifest)
+    assert task.fate == Fate(Outcome.REDELIVERED, "RabbitMQ")

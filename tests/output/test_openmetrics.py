@@ -11,6 +11,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as read_prometheus
 
 from procman.model import Level, Result
+from procman.monitoring.checks.inputs import KeptWorker
 from procman.monitoring.health import Health
 from procman.output.openmetrics import as_text
 from tests.output.health import healthy, stuck
@@ -75,6 +76,20 @@ def test_document_has_every_family(tmp_path: Path) -> None:
         'procman_free_bytes{project="catmaid",place="/var/log"} 82225135616',
         "# EOF",
     ]
+
+
+def test_worker_that_overlaps_has_the_number_and_the_memory_of_what_drains(tmp_path: Path) -> None:
+    health = healthy(tmp_path)
+    first, *rest = health.programs
+    overlapping = replace(first.snapshot.program, overlap_max=2)
+    earlier = KeptWorker("b", 12, "draining", 0.0, 0.0, tmp_path)
+    snapshot = first.snapshot._replace(program=overlapping, draining=(earlier,))
+    more = Result("PM101", overlapping.name, Level.OK, "", "", {"draining_memory_bytes": 5.0})
+    changed = replace(first, snapshot=snapshot, results=(*first.results, more))
+    found = series(as_text(replace(health, programs=(changed, *rest))))
+    assert value(found, "procman_program_draining", program=overlapping.name) == 1
+    assert value(found, "procman_program_draining_memory_bytes", program=overlapping.name) == 5
+    assert len([each for each in found if each[0] == "procman_program_draining"]) == 1, "no other program has one"
 
 
 def test_both_parsers_read_a_healthy_and_an_unhealthy_project(tmp_path: Path) -> None:

@@ -174,6 +174,16 @@ class SupervisorController:
         self._bring_up_own()
         stop_and_start(self, program, progress)
 
+    def order_restart(self, program: InstalledProgram) -> None:
+        # A restart by supervisord would end with the stop; it starts again whatever exits by itself (autorestart).
+        self.client.call("signalProcess", program.name, program.stop_signal)
+
+    def order_overlap(self, program: InstalledProgram) -> None:
+        self.client.call("signalProcess", program.name, "HUP")
+
+    def order_end_of_drain(self, program: InstalledProgram) -> None:
+        self.client.call("signalProcess", program.name, "RTMIN")
+
     def reload_program(self, program: InstalledProgram) -> None:
         self.client.call("signalProcess", program.name, program.reload_signal)
 

@@ -13,6 +13,7 @@ from procman.backends.watcher import STOP_SECONDS, watcher_argv, watcher_name
 from procman.config.keys import SUPERVISOR_UNITS
 from procman.errors import ProcmanError
 from procman.host.unit_names import STOP_MARGIN_SECONDS
+from procman.keeper import is_kept, keeper_of, launch_directories, launch_file, run_directories
 from procman.launch import group_of, launch_of, launcher_files, marker, outputs_of, owner_of, user_of
 from procman.model import Kind, RenderedDirectory, Scope, SupervisorMode
 from procman.project import Beat, Program, Project, RenderedFile, Rendering
@@ -61,9 +62,12 @@ def _directories(project: Project) -> Iterator[RenderedDirectory]:
         yield RenderedDirectory(places.shared_state / EMBEDDED, 0o700, root, root, shared=True)
     for own in (places.configuration, places.state, places.library, places.logs, places.state / "run"):
         yield RenderedDirectory(own, 0o755, root, root)
+    yield from launch_directories(project)
     for program in project.programs:
         # Owned by the program's user, because the program keeps its lock there.
-        yield RenderedDirectory(places.run(program.name), 0o755, user_of(project, program), group_of(project, program))
+        user, group = user_of(project, program), group_of(project, program)
+        for path in run_directories(project, program):
+            yield RenderedDirectory(path, 0o755, user, group)
         if isinstance(program.options, Beat) and program.options.schedule_file:
             yield RenderedDirectory(program.options.schedule_file.parent, 0o750, project.user, project.group)
 
@@ -78,6 +82,8 @@ def _files(project: Project, templates: Templates) -> Iterator[RenderedFile]:
         yield _order(project, unit, templates)
     yield from launcher_files(project)
     for program in project.programs:
+        if is_kept(program):
+            yield launch_file(project, program)
         yield _script(project, program, templates)
         yield _section(project, program, templates)
     watcher = watcher_argv(project)
@@ -86,7 +92,7 @@ def _files(project: Project, templates: Templates) -> Iterator[RenderedFile]:
 
 
 def _script(project: Project, program: Program, templates: Templates) -> RenderedFile:
-    launch, owner = launch_of(project, program), owner_of(project)
+    launch, owner = keeper_of(project, program), owner_of(project)
     path = script_path(project, program.name)
     values = {
         "marker": marker(project),

@@ -112,6 +112,18 @@ class SystemdController:
         self._reload_if_needed(units_of(program))
         stop_and_start(self, program, progress)
 
+    def order_restart(self, program: InstalledProgram) -> None:
+        self._reload_if_needed(units_of(program))
+        self._systemctl.order("restart", "--no-block", unit_of(program))
+
+    def order_overlap(self, program: InstalledProgram) -> None:
+        self._reload_if_needed(units_of(program))
+        # It would wait for the successor; the keeper's own report is more exact.
+        self._systemctl.order("reload", "--no-block", unit_of(program))
+
+    def order_end_of_drain(self, program: InstalledProgram) -> None:
+        self._systemctl.order("kill", "--kill-who=main", "--signal=RTMIN", unit_of(program))
+
     def reload_program(self, program: InstalledProgram) -> None:
         self._reload_if_needed(units_of(program))
         self._systemctl.order("reload", unit_of(program))

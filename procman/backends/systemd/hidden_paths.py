@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from procman.backends.base import HiddenPath
+from procman.keeper import is_kept, launch_path, run_directories
 from procman.launch import directory_of
 from procman.model import Kind
 from procman.project import Beat, Program, Project
@@ -51,7 +52,10 @@ def _needed(project: Project, program: Program) -> Iterator[tuple[Path, str, boo
     if program.launcher:
         yield directories.library, "the launcher", False, False
         yield directories.state, "where procman hold is noted", False, False
-        yield directories.run(program.name), "the heartbeat", True, True
+        for path in run_directories(project, program):
+            yield path, "the heartbeat", True, True
+        if is_kept(program):
+            yield launch_path(project, program), "how each of its processes starts", False, False
         if program.kind is not Kind.COMMAND:
             yield NOTIFY_SOCKET, "where it reports to systemd that it is up", False, False
     yield directory_of(project, program), "the working directory", False, False

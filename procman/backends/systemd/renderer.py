@@ -10,9 +10,10 @@ from procman.backends.systemd.watcher_timer import timer_name, watcher_files
 from procman.backends.watcher import watcher_argv, watcher_name
 from procman.config.systemd_directives import KNOWN
 from procman.host.unit_names import stop_timeout_seconds, target_name, unit_name
+from procman.keeper import is_kept, keeper_of, launch_directories, launch_file, request_of, run_directories
 from procman.launch import (
+    environment_file_of,
     group_of,
-    launch_of,
     launcher_files,
     marker,
     outputs_of,
@@ -20,13 +21,16 @@ from procman.launch import (
     user_of,
 )
 from procman.model import Kind, RenderedDirectory, Scope
-from procman.project import Beat, Command, Launch, Program, Project, RenderedFile, Rendering, SystemdLog
+from procman.project import Beat, Command, Launch, Program, Project, RenderedFile, Rendering, SystemdLog, Worker
 from procman.templating import Templates
 
 ENV = "/usr/bin/env"
 """Finds a command in the PATH of the unit and executes it: systemd itself would search only its own PATH."""
 
 CREDENTIAL = "environment"
+
+INSTALL, RM = "/usr/bin/install", "/bin/rm"
+"""Run as root, and so never searched for in the PATH of the unit."""
 
 NETWORK = "network-online.target"
 """Reached only if a unit wants it (systemd.special(7)), unlike the units in `after`, which start on their own."""
@@ -56,12 +60,14 @@ def _directories(project: Project) -> Iterator[RenderedDirectory]:
         yield RenderedDirectory(places.units, 0o755, root, root, shared=True)
     for own in (places.state, places.library, places.state / "run"):
         yield RenderedDirectory(own, 0o755, root, root)
+    yield from launch_directories(project)
     if system or project.systemd.log is SystemdLog.FILE:
         # Owned by root, because systemd opens log files in it as root; each program owns only a directory below it.
         yield RenderedDirectory(places.logs, 0o755, root, root)
     for program in project.programs:
         user, group = user_of(project, program), group_of(project, program)
-        yield RenderedDirectory(places.run(program.name), 0o755, user, group)
+        for path in run_directories(project, program):
+            yield RenderedDirectory(path, 0o755, user, group)
         if system:
             yield RenderedDirectory(places.logs / program.name, 0o750, user, group)
         if isinstance(program.options, Beat) and program.options.schedule_file:
@@ -71,6 +77,8 @@ def _directories(project: Project) -> Iterator[RenderedDirectory]:
 def _files(project: Project, templates: Templates) -> Iterator[RenderedFile]:
     yield from launcher_files(project)
     for program in project.programs:
+        if is_kept(program):
+            yield launch_file(project, program, _environment_copy(project, program))
         yield _unit(project, program, templates)
     yield from watcher_files(project, templates)
     yield _target(project, templates)
@@ -79,7 +87,8 @@ def _files(project: Project, templates: Templates) -> Iterator[RenderedFile]:
 
 
 def _unit(project: Project, program: Program, templates: Templates) -> RenderedFile:
-    launch, owner, name = launch_of(project, program), owner_of(project), unit_name(program.name)
+    launch, owner, name = keeper_of(project, program), owner_of(project), unit_name(program.name)
+    copy = _environment_copy(project, program)
     by_credential = _has_credential(project, program, launch)
     values = {
         "marker": marker(project),
@@ -93,10 +102,14 @@ def _unit(project: Project, program: Program, templates: Templates) -> RenderedF
         "program": program,
         "launch": launch,
         "umask": f"{launch.umask:04o}",
-        "environment": _environment(launch, by_credential).items(),
+        "environment": (launch.environment if is_kept(program) else _environment(launch, by_credential)).items(),
+        "overlaps": is_kept(program),
+        "copy": _copy(launch, copy) if copy else (),
+        "removal": (RM, "-f", copy) if copy else (),
+        "reads_environment_file": launch.environment_file is not None and not is_kept(program),
         "credential": CREDENTIAL if by_credential else None,
         "argv": _argv(project, program, launch),
-        "reload": _reload(program),
+        "reload": request_of(project) if is_kept(program) else _reload(program),
         "directories": _own_directories(project, program).items(),
         "output": outputs_of(program, log_path(project, program.name)),
         # For an administrator's own template of an earlier procman.
@@ -126,6 +139,19 @@ def _of_command(project: Project, program: Program) -> dict[str, object]:
         "stop_signal": getattr(program.options, "stop_signal", "TERM"),
         "oom_policy": _last(directives.get("OOMPolicy"), "continue") if _knows(project, "OOMPolicy") else None,
     }
+
+
+def _environment_copy(project: Project, program: Program) -> str | None:
+    """Return the copy of the environment file that systemd makes for each process of an overlapping worker.
+
+    What LoadCredential= passes stays as it was when the unit started. In user scope the program can read the file.
+    """
+    has_file = environment_file_of(project, program) is not None and is_kept(program)
+    return f"/run/{program.name}.environment" if has_file and project.scope is Scope.SYSTEM else None
+
+
+def _copy(launch: Launch, copy: str) -> tuple[str, ...]:
+    return INSTALL, "-o", launch.user or "root", "-m", "0400", str(launch.environment_file), copy
 
 
 def _last(values: tuple[str, ...] | None, default: str) -> str:
@@ -208,7 +234,7 @@ def _has_credential(project: Project, program: Program, launch: Launch) -> bool:
     A reload command could not read it: in a sandbox, systemd 252 hides the copies from all but the main process.
     """
     has_reload_command = isinstance(program.options, Command) and program.options.reload_command
-    has_reader = program.launcher and launch.environment_file is not None
+    has_reader = program.launcher and launch.environment_file is not None and not is_kept(program)
     return has_reader and not has_reload_command and _knows(project, "LoadCredential")
 
 
@@ -227,9 +253,9 @@ def _own_directories(project: Project, program: Program) -> dict[str, str]:
     below = f"{project.name}/{program.name}"
     if project.scope is Scope.USER:
         return {"RuntimeDirectory": below}
-    state = project.directories.run(program.name).relative_to(STATE_ROOT)
+    states = [str(path.relative_to(STATE_ROOT)) for path in run_directories(project, program)]
     return {
-        "StateDirectory": str(state),
+        "StateDirectory": " ".join(states),
         "LogsDirectory": below,
         "LogsDirectoryMode": "0750",
         "RuntimeDirectory": below,
@@ -237,11 +263,13 @@ def _own_directories(project: Project, program: Program) -> dict[str, str]:
 
 
 def _limits(program: Program) -> dict[str, str]:
+    # Each process of an overlapping worker may use as much as a worker without overlap.
+    times = program.options.overlap_max + 1 if isinstance(program.options, Worker) and program.options.overlap else 1
     limits = {
-        "MemoryHigh": f"{program.memory_high_mib}M" if program.memory_high_mib else None,
-        "MemoryMax": f"{program.memory_max_mib}M" if program.memory_max_mib else None,
+        "MemoryHigh": f"{program.memory_high_mib * times}M" if program.memory_high_mib else None,
+        "MemoryMax": f"{program.memory_max_mib * times}M" if program.memory_max_mib else None,
         "CPUWeight": program.cpu_weight,
-        "TasksMax": program.tasks_max,
+        "TasksMax": program.tasks_max * times if program.tasks_max else None,
     }
     return {name: str(value) for name, value in limits.items() if value is not None}
 

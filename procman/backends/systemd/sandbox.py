@@ -14,6 +14,7 @@ from pathlib import Path
 from procman.backends.base import HiddenPath
 from procman.backends.systemd.hidden_paths import binding_lines, hidden_paths
 from procman.config.systemd_directives import KNOWN, OF_COMMANDS
+from procman.keeper import run_directories
 from procman.launch import directory_of
 from procman.model import Scope
 from procman.project import Beat, Program, Project, Sandbox
@@ -173,7 +174,7 @@ def read_only(project: Project, program: Program, paths: Iterable[Path]) -> list
     if project.systemd.sandbox is Sandbox.OFF or project.scope is Scope.USER:
         return []
     own = (
-        project.directories.run(program.name),
+        *run_directories(project, program),
         project.directories.logs / program.name,
         Path("/run") / project.name / program.name,
     )

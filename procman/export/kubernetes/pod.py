@@ -6,10 +6,12 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from procman.export.containers import Contained, probe_seconds, probe_words, schedule_directory, volume_names
+from procman.export.containers import Contained, probe_seconds, probe_words, volume_names
 from procman.export.kubernetes.agent import AgentMap
 from procman.export.kubernetes.rules import grace_seconds, memory_mib, since
+from procman.export.mounts import TEMPORARY, schedule_directory
 from procman.launch import environment_file_of
+from procman.model import Kind
 from procman.project import Project
 
 EVICTED_AFTER_SECONDS = 600
@@ -21,9 +23,8 @@ STARTUP_SECONDS = 600
 """How long the import of the app may take."""
 
 LIVENESS_GRACE_SECONDS = 60
-"""After TERM; a frozen program never reacts to it."""
-
-TEMPORARY = Path("/tmp")  # noqa: S108  # a volume of the pod
+"""After TERM, for a frozen beat, which never reacts to it. The pool of a frozen worker may be running tasks, which
+have the whole grace period to finish, as on a host."""
 
 
 def common_environment(programs: Sequence[Contained]) -> dict[str, str]:
@@ -83,8 +84,14 @@ def _probes(project: Project, each: Contained) -> dict[str, object]:
         "interval": health.interval_seconds,
         "failures": health.failures,
         "timeout": probe_seconds(project),
-        "grace": min(LIVENESS_GRACE_SECONDS, grace_seconds(project, each)) if since(project, "1.25") else None,
+        "grace": _grace_of_liveness(project, each),
     }
+
+
+def _grace_of_liveness(project: Project, each: Contained) -> int | None:
+    if each.kind is not Kind.BEAT or not since(project, "1.25"):
+        return None
+    return min(LIVENESS_GRACE_SECONDS, grace_seconds(project, each))
 
 
 def _volumes(project: Project, each: Contained, maps: Sequence[AgentMap]) -> dict[str, object]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from procman.backends.record import Rule
 from procman.export.containers import RULES as OF_CONTAINERS
-from procman.export.containers import Contained, replicated, schedule_directory
+from procman.export.containers import Contained, replicated
 from procman.model import Kind
 from procman.project import Command, Program, Project, Worker
 
@@ -46,9 +46,6 @@ def problems(project: Project) -> Iterator[tuple[str, str]]:
         yield "project.name", "it ends with -, and a name in Kubernetes ends with a letter or digit: rename it"
     for program in project.programs:
         yield from _of_program(project, program)
-    for path in project.writable_paths:
-        if ":" in str(path):
-            yield "project.writable_paths", "a volume cannot be mounted at a path with a colon: rename the directory"
     for each in replicated(project):
         yield from _of_name(each)
 
@@ -65,9 +62,6 @@ def _of_program(project: Project, program: Program) -> Iterator[tuple[str, str]]
     file = file or project.environment_file
     if file and not SECRET_KEY.fullmatch(file.name):
         yield "project.environment_file", "the key of a Secret has only letters, digits and . _ -: rename the file"
-    schedule = schedule_directory(project, program)
-    if schedule and ":" in str(schedule):
-        yield "beat.schedule_file", "a volume cannot be mounted at a path with a colon: rename the directory"
     if isinstance(program.options, Worker):
         yield from _of_worker(project, program, program.options)
 

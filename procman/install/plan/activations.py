@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from procman.install.plan.changes import Change
 from procman.install.state.manifest import InstalledFile, Manifest, digest
 from procman.model import Action, Activation, InstalledProgram, Kind
+from procman.project import RenderedFile
 
 WAY_UP = {Kind.BEAT: 1, Kind.HEALTH: 2}
 """Workers start before beat, so that beat sends nothing while no worker runs; the watcher starts last, stops first."""
@@ -121,9 +122,18 @@ def _ask(
             # Missing from the disk: the process manager may have dropped the program, or may still run it.
             asked[name] |= {Action.ADD} if file.section else set()
         else:
-            asked[name].add(Action.REPLACE if file.section else Action.RESTART)
+            asked[name].add(_action_for(file))
+
+
+def _action_for(file: RenderedFile) -> Action:
+    if file.overlaps:
+        return Action.OVERLAP
+    return Action.REPLACE if file.section else Action.RESTART
 
 
 def _strongest(asked: Collection[Action]) -> Action:
     # Any two actions together need what only REPLACE does: stop, load, start.
+    others = {*asked} - {Action.OVERLAP}
+    if len(asked) == 2 and others == {Action.RESTART}:
+        return Action.RESTART
     return next(iter(asked)) if len(asked) == 1 else Action.REPLACE

@@ -39,8 +39,9 @@ class Event:
     """Seconds since the epoch."""
     program: str
     what: str
-    """found, healing, healed, gave-up, recovered, ended, missed, lost, handed-back, cut, stopped, started, restarted,
-    reloaded, adopted, restored, held, released or ordered."""
+    """found, healing, healed, gave-up, recovered, ended, missed, lost, handing-back, handed-back, not-returned, cut,
+    stopped, started, restarted, overlapped, overlap failed, reloaded, adopted, restored, held, released or
+    ordered."""
     code: str = ""
     level: str = ""
     reason: str = ""

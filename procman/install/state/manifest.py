@@ -35,6 +35,8 @@ class InstalledFile:
     restarts: bool
     section: bool
     shared: bool
+    overlaps: bool = field(default=False, metadata={LATER: True})
+    """Whether a change restarts its programs by an overlap."""
 
 
 @record(frozen=True)

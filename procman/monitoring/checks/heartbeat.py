@@ -108,7 +108,8 @@ def _absent(running: ProjectSnapshot, snapshot: ProgramSnapshot) -> Result:
     from procman.host.write_problem import write_problem  # hardly ever needed
 
     detail = "it writes no heartbeat, so only its processes can be checked"
-    problem = write_problem(running.manifest.directories.run(name), snapshot.program.user, snapshot.state.pid or 0)
+    directory = snapshot.run_directory or running.manifest.directories.run(name)
+    problem = write_problem(directory, snapshot.program.user, snapshot.state.pid or 0)
     if problem:
         return Result("PM205", name, Level.WARNING, f"{detail}: {problem.reason}", problem.hint)
     hint = f"procman restart {name}" if snapshot.restart_due else f"procman logs {name} shows why"

@@ -57,6 +57,18 @@ class EndReport(NamedTuple):
         return f"{self.end.how} ({self.cause})" if self.cause else self.end.how
 
 
+class KeptWorker(NamedTuple):
+    """One process of a worker that overlaps."""
+
+    slot: str
+    pid: int
+    state: str
+    started: float
+    """By the monotonic clock, as `since`."""
+    since: float
+    directory: Path
+
+
 class ProgramSnapshot(NamedTuple):
     """A program, its state and its heartbeat at one moment."""
 
@@ -75,6 +87,15 @@ class ProgramSnapshot(NamedTuple):
     """Its last end since the last order, within an hour, that neither an order nor healing caused."""
     pool_ended: EndReport | None = None
     """The last end of one of its pool processes, within an hour, that Celery did not cause."""
+    draining: tuple[KeptWorker, ...] = ()
+    """The earlier processes of a worker that overlaps, which finish their tasks."""
+    run_directory: Path | None = None
+    """That of its main process: one of several, if it overlaps."""
+
+    @property
+    def mains(self) -> tuple[int, ...]:
+        """Its main process, if it has one, and the earlier ones that drain."""
+        return tuple(pid for pid in (self.state.pid, *(each.pid for each in self.draining)) if pid)
 
     @property
     def is_up(self) -> bool:
@@ -144,5 +165,5 @@ class ProjectSnapshot:
         return self._children.get(pid, ())
 
     def tree(self, snapshot: ProgramSnapshot) -> list[Process]:
-        """Return the processes of a program, its main process first; none if that has ended."""
-        return self.below(snapshot.state.pid or 0)
+        """Return the processes of a program, its main process first, and those that drain last."""
+        return [process for pid in snapshot.mains for process in self.below(pid)]

@@ -102,7 +102,8 @@ def _is_started_by(orphan: Orphan, snapshot: ProgramSnapshot, running: ProjectSn
     name, argv, is_launched = snapshot.program.name, orphan.process.argv, _is_launched(orphan.process, running)
     if orphan.environment:
         directory = orphan.environment.get("PROCMAN_RUN_DIRECTORY")
-        is_here = is_launched or directory == str(running.manifest.directories.run(name))
+        homes = running.manifest.directories.runs(name, snapshot.program.overlap_max)
+        is_here = is_launched or directory in [str(home) for home in homes]
         return is_here and orphan.environment.get("PROCMAN_PROGRAM") == name
     main = running.processes.get(snapshot.state.pid or 0)
     if main is None:

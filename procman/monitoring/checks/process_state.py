@@ -21,6 +21,7 @@ ENOUGH_FOR_THREADS = 8
 def check(running: ProjectSnapshot) -> Iterator[Result]:
     """Yield a result for each program; `values` has memory_bytes (PSS of the tree) and children.
 
+    What drains beside a worker that overlaps counts as draining_memory_bytes.
     If the memory of another user's processes cannot be read, memory_bytes is the RSS and memory_is_rss is 1.
     """
     yield from check_processes(running.programs, lambda pid: [each.pid for each in running.children(pid)])
@@ -30,7 +31,15 @@ def check_processes(programs: Sequence[ProgramSnapshot], children_of: ChildrenOf
     """Return one result per program, in order, as `check` does; `children_of` is given if children are known."""
     children_of = children_of or children_finder()
     trees = [tree_of(each.state.pid, children_of) if each.state.pid else [] for each in programs]
-    return list(map(_check, programs, trees, _memories(trees)))
+    draining = [[pid for each in snapshot.draining for pid in tree_of(each.pid, children_of)] for snapshot in programs]
+    results = list(map(_check, programs, trees, _memories(trees)))
+    return [_with_draining(*each) if each[1] else each[0] for each in zip(results, draining, strict=True)]
+
+
+def _with_draining(result: Result, pids: Sequence[int]) -> Result:
+    # Not a part of memory_bytes, which healing compares with the limit of one process.
+    total = _memory(pids).get("memory_bytes", 0.0)
+    return result._replace(values={**result.values, "draining_memory_bytes": total})
 
 
 def _memories(trees: Sequence[Sequence[int]]) -> list[dict[str, float]]:

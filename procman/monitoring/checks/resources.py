@@ -20,7 +20,9 @@ def check_memory(running: ProjectSnapshot) -> Iterator[Result]:
     for snapshot in running.up:
         limit = snapshot.program.memory_restart_mib
         # The kernel adds up the PSS page by page, which makes this the most expensive check.
-        found = [] if limit is None else [memory(process.pid) for process in running.tree(snapshot)]
+        # It is the limit of one process of a worker that overlaps; one that drains ends by itself.
+        pids = [process.pid for process in running.below(snapshot.state.pid or 0)] if limit is not None else []
+        found = list(map(memory, pids))
         sizes = [size for size in found if size]
         if limit is None or not sizes:
             continue

@@ -2,14 +2,17 @@
 
 import json
 import sys
+import time
 
-from trial_app import app
+from trial_app import DATA, app, append
 
 
-def send(messages):
-    """Send each message to its broker."""
+def send(messages, pause=0):
+    """Send each message to its broker, and note when it was sent if `pause` seconds follow."""
     connections = {url: app.connection_for_write(url) for url in {message["broker"] for message in messages}}
     for message in messages:
+        if pause:
+            append(DATA / "sent", json.dumps({"id": message["id"], "at": time.monotonic()}))
         app.send_task(
             message["task"],
             message["arguments"],
@@ -18,6 +21,7 @@ def send(messages):
             connection=connections[message["broker"]],
             **message["options"],
         )
+        time.sleep(pause)
     for connection in connections.values():
         connection.release()
 
@@ -34,6 +38,22 @@ def count(queues):
     print(json.dumps(counted))
 
 
+def sample(asked):
+    """Append the number of consumers of each queue to a file, every so many seconds without end."""
+    with app.connection_for_read(asked["url"]) as connection:
+        channel, due = connection.default_channel, time.monotonic()
+        while True:
+            found = {queue: channel.queue_declare(queue, passive=True).consumer_count for queue in asked["queues"]}
+            append(DATA / "consumers", json.dumps({"at": time.monotonic(), "consumers": found}))
+            due += asked["seconds"]
+            time.sleep(max(0, due - time.monotonic()))
+
+
+def trickle(asked):
+    """Send messages with pauses."""
+    send(asked["messages"], asked["pause"])
+
+
 def restore(urls):
     """Put back what Redis has kept unacknowledged beyond the visibility timeout, as a worker that connects does.
 
@@ -46,4 +66,6 @@ def restore(urls):
             connection.default_channel.qos.restore_visible(num=None)
 
 
-{"send": send, "count": count, "restore": restore}[sys.argv[1]](json.load(sys.stdin))
+COMMANDS = {each.__name__: each for each in (send, count, restore, sample, trickle)}
+
+COMMANDS[sys.argv[1]](json.load(sys.stdin))

@@ -69,8 +69,16 @@ class Store:
 
     def runs(self) -> list[Run]:
         """Return all runs, those that began first first."""
-        found = [_run(path) for path in self.data.glob("runs/*/*")]
+        return self.runs_of("*")
+
+    def runs_of(self, task_id: str) -> list[Run]:
+        """Return the runs of one task, those that began first first."""
+        found = [_run(path) for path in self.data.glob(f"runs/{task_id}/*")]
         return sorted(found, key=lambda run: run.began)
+
+    def has_ended(self, task_id: str) -> bool:
+        """Return whether a run of this task has come to its end."""
+        return any(run.has_ended for run in self.runs_of(task_id))
 
     def received(self) -> list[Received]:
         """Return each message that a worker got, oldest first."""
@@ -84,6 +92,15 @@ class Store:
         for each in self._lines(name):
             found.setdefault(each["worker"], []).append(each["at"])
         return found
+
+    def sent(self) -> dict[str, float]:
+        """Return when each message was sent, of those that were sent with pauses."""
+        return {each["id"]: each["at"] for each in self._lines("sent")}
+
+    def sampled(self, queue: str) -> list[tuple[float, int]]:
+        """Return when a queue of RabbitMQ was asked about, and the number of its consumers."""
+        lines = self._lines("consumers")
+        return [(each["at"], each["consumers"][queue]) for each in lines if queue in each["consumers"]]
 
     def tell(self) -> None:
         """Tell the tasks that wait for it to end."""
@@ -108,10 +125,10 @@ class Store:
 class Ground:
     """A product whose app is that of the trials, with both brokers."""
 
-    def __init__(self, environment: CeleryEnvironment, rabbitmq: RabbitMQ, redis: Redis) -> None:
+    def __init__(self, environment: CeleryEnvironment, rabbitmq: RabbitMQ | None, redis: Redis) -> None:
         self.product = Product(environment)
         self.redis = redis
-        self.urls = {"rabbitmq": rabbitmq.url, "redis": redis.url()}
+        self.urls = {**({"rabbitmq": rabbitmq.url} if rabbitmq else {}), "redis": redis.url()}
         self.store = Store(self.product.directory / "trials")
         shutil.copy(HERE / "app.py", self.product.code / "trial_app.py")
         shutil.copy(HERE / "broker.py", self.product.code / "trial_broker.py")
@@ -158,8 +175,23 @@ mode = "embedded"
 
     def send(self, messages: Sequence[Message]) -> None:
         """Send `messages` in their order."""
-        asked = [{**vars(each), "broker": self.urls[each.broker]} for each in messages]
-        self._ask("send", asked, {each.queue for each in messages})
+        self._ask("send", self._asked(messages), {each.queue for each in messages})
+
+    @contextmanager
+    def trickle(self, messages: Sequence[Message], pause: float) -> Iterator[subprocess.Popen[str]]:
+        """Send `messages` with pauses of so many seconds, noting when, in a process that is ended at the end."""
+        asked = {"messages": self._asked(messages), "pause": pause}
+        words, environment = self._command("trickle", {each.queue for each in messages})
+        with subprocess.Popen(
+            words, stdin=subprocess.PIPE, text=True, env=environment, cwd=self.product.code
+        ) as process:
+            assert process.stdin
+            process.stdin.write(json.dumps(asked))
+            process.stdin.close()
+            try:
+                yield process
+            finally:
+                process.terminate()
 
     def waiting(self, queues: Mapping[str, str]) -> dict[str, int]:
         """Return how many messages each of `queues`, whose values are their brokers, has that no worker holds."""
@@ -175,16 +207,25 @@ mode = "embedded"
         """Put back what workers of Redis have held for longer than `visibility_seconds`, as one that connects does."""
         self._ask("restore", [self.urls["redis"]], (), TRIAL_VISIBILITY=str(visibility_seconds))
 
-    def _ask(self, command: str, asked: object, queues: Iterable[str], **variables: str) -> str:
+    def _asked(self, messages: Sequence[Message]) -> list[dict[str, object]]:
+        return [{**vars(each), "broker": self.urls[each.broker]} for each in messages]
+
+    def _command(
+        self, command: str, queues: Iterable[str], variables: Mapping[str, str] | None = None
+    ) -> tuple[list[str], dict[str, str]]:
         environment = {
             **self.product.environment,
-            **variables,
+            **(variables or {}),
             "TRIAL_DATA": str(self.store.data),
             "PYTHONPATH": str(self.product.code),
         }
         environment.update(TRIAL_BROKER=self.urls["redis"], TRIAL_QUEUES=" ".join(queues))
+        return [str(self.product.virtualenv / "bin/python"), "-m", "trial_broker", command], environment
+
+    def _ask(self, command: str, asked: object, queues: Iterable[str], **variables: str) -> str:
+        words, environment = self._command(command, queues, variables)
         done = subprocess.run(
-            [str(self.product.virtualenv / "bin/python"), "-m", "trial_broker", command],
+            words,
             input=json.dumps(asked),
             stdout=subprocess.PIPE,
             text=True,
@@ -238,6 +279,17 @@ def brokers() -> Iterator[tuple[RabbitMQ, Redis]]:
     with ExitStack() as undo:
         redis = undo.enter_context(running_redis(Path(undo.enter_context(tempfile.TemporaryDirectory()))))
         yield undo.enter_context(running_rabbitmq()), redis
+
+
+@contextmanager
+def ground_of_redis(environment: CeleryEnvironment) -> Iterator[Ground]:
+    """Provide a project with Redis alone, which needs no root, and end everything at the end."""
+    with tempfile.TemporaryDirectory() as directory, running_redis(Path(directory)) as redis:
+        made = Ground(environment, None, redis)
+        try:
+            yield made
+        finally:
+            made.product.close()
 
 
 @contextmanager

@@ -280,8 +280,8 @@ OTHER_VALUES: dict[str, Any] = {
         (record.kind, each.name)
         for record in (Worker, Beat)
         for each in fields(record)
-        # The last is no option of Celery: it changes how procman's own agent ends a stop.
-        if each.name not in ("instances", "extra_arguments", "handback_seconds")
+        # The last three are no options of Celery: they change how procman itself stops and restarts.
+        if each.name not in ("instances", "extra_arguments", "handback_seconds", "overlap", "overlap_max")
     ],
     ids=lambda each: str(getattr(each, "value", each)),
 )

@@ -7,12 +7,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import psutil
 import pytest
 
 from procman.model import End, InstalledProgram, Kind, Level, ProgramState, RunHistory, State
-from procman.monitoring.checks.inputs import ProgramSnapshot
+from procman.monitoring.checks.inputs import KeptWorker, ProgramSnapshot
 from procman.monitoring.checks.process_state import check_processes
 from tests.monitoring.checks.records import NAME, heartbeat, snapshot
 from tests.monitoring.checks.records import state as reported_state
@@ -60,6 +61,17 @@ def test_worker_with_pool_processes_is_ok_and_its_tree_is_measured() -> None:
     assert (result.code, result.level, result.detail) == ("PM101", Level.OK, "")
     assert result.values["children"] == 2
     assert result.values["memory_bytes"] > 1.5 * own
+
+
+def test_memory_of_what_drains_is_apart_from_that_of_the_program() -> None:
+    # Healing compares the latter with the limit of one process.
+    with main_process(1) as pid, main_process(2) as earlier:
+        draining = (KeptWorker("b", earlier, "draining", 0.0, 0.0, Path("/nonexistent")),)
+        snapshots = [ProgramSnapshot(program(), state(State.RUNNING, pid), draining=each) for each in ((), draining)]
+        alone, both = check_processes(snapshots)
+    assert "draining_memory_bytes" not in alone.values
+    assert both.values["children"] == 1
+    assert 0 < both.values["memory_bytes"] < both.values["draining_memory_bytes"]
 
 
 def test_beat_needs_no_children() -> None:

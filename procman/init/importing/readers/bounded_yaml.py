@@ -4,9 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
+
+
+class Bounds(NamedTuple):
+    """How much a file may contain."""
+
+    most_aliases: int
+    most_merged: int
+    """Keys that `<<` may bring into one mapping."""
+    most_nodes: int | None = None
+    """Keys, items and values; None: the size of the text is limited."""
 
 
 class BoundsExceeded(Exception):
@@ -22,42 +32,45 @@ class YamlProblem(Exception):
 
 
 class _Loader(yaml.SafeLoader):
-    most_aliases = most_merged = 0
-    aliases = 0
+    bounds = Bounds(0, 0)
+    aliases = nodes = 0
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
             self.aliases += 1
-            if self.aliases > self.most_aliases:
-                raise BoundsExceeded(f"more than {self.most_aliases} aliases")
+            if self.aliases > self.bounds.most_aliases:
+                raise BoundsExceeded(f"more than {self.bounds.most_aliases} aliases")
+        self.nodes += 1
+        if self.bounds.most_nodes is not None and self.nodes > self.bounds.most_nodes:
+            raise BoundsExceeded(f"more than {self.bounds.most_nodes} keys and values")
         return super().compose_node(parent, index)
 
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
         super().flatten_mapping(node)
-        if len(node.value) > self.most_merged:
-            raise BoundsExceeded(f"a mapping with more than {self.most_merged} keys")
+        if len(node.value) > self.bounds.most_merged:
+            raise BoundsExceeded(f"a mapping with more than {self.bounds.most_merged} keys")
 
 
-def parse(text: str, most_aliases: int, most_merged: int) -> tuple[Any, dict[str, int]]:
+def parse(text: str, bounds: Bounds) -> tuple[Any, dict[str, int]]:
     """Return the document in `text`, and the line of each key below `services`.
 
     Raises BoundsExceeded or YamlProblem.
     """
     with _problems():
-        loader = _loader(text, most_aliases, most_merged)
+        loader = _loader(text, bounds)
         node = loader.get_single_node()
         lines = _lines(node)
         return (loader.construct_document(node) if node else None), lines
 
 
-def parse_all(text: str, most_aliases: int, most_merged: int) -> list[tuple[Any, dict[tuple[str | int, ...], int]]]:
+def parse_all(text: str, bounds: Bounds) -> list[tuple[Any, dict[tuple[str | int, ...], int]]]:
     """Return every document in `text`, with the line of each key and item by its path.
 
     Raises BoundsExceeded or YamlProblem.
     """
     found = []
     with _problems():
-        loader = _loader(text, most_aliases, most_merged)
+        loader = _loader(text, bounds)
         while loader.check_node():
             node = loader.get_node()
             lines: dict[tuple[str | int, ...], int] = {}
@@ -66,9 +79,9 @@ def parse_all(text: str, most_aliases: int, most_merged: int) -> list[tuple[Any,
     return found
 
 
-def _loader(text: str, most_aliases: int, most_merged: int) -> _Loader:
+def _loader(text: str, bounds: Bounds) -> _Loader:
     loader = _Loader(text)
-    loader.most_aliases, loader.most_merged = most_aliases, most_merged
+    loader.bounds = bounds
     return loader
 
 

@@ -77,7 +77,10 @@ class Compose:
         given = extended if isinstance(extended, Mapping) else {"service": extended}
         if depth >= DEEPEST:
             raise ProcmanError(f"{self.path}: service {name} extends itself", hint="Correct its extends.")
-        other = load(self.path.parent / self.text(given["file"]), self.texts) if given.get("file") else self
+        file = self.path.parent / self.text(given["file"]) if given.get("file") else None
+        if file and not file.exists():
+            raise ProcmanError(f"{file} does not exist, and service {name} of {self.path} extends one of it")
+        other = load(file, self.texts) if file else self
         return _merged(other.service(str(given.get("service")), depth + 1), own)
 
 
@@ -153,10 +156,10 @@ def _parsed(path: Path, text: str) -> tuple[Any, dict[str, int]]:
             f"{path}: PyYAML, which reads compose files, is not installed",
             hint="Install it: pip install 'celery-procman[containers]'",
         ) from None
-    from procman.init.importing.readers.bounded_yaml import BoundsExceeded, YamlProblem, parse
+    from procman.init.importing.readers.bounded_yaml import Bounds, BoundsExceeded, YamlProblem, parse
 
     try:
-        return parse(text, MOST_ALIASES, MOST_MERGED)
+        return parse(text, Bounds(MOST_ALIASES, MOST_MERGED))
     except BoundsExceeded as error:
         raise ProcmanError(f"{path}: {error}", hint="Name another file.") from None
     except YamlProblem as error:

@@ -1,0 +1,87 @@
+"""The overlap restarts of a keeper: a successor starts, and the earlier process drains once that consumes."""
+
+from time import monotonic
+from typing import Any, Callable, Dict
+
+from .keeper_notify import Relay
+from .keeper_processes import STALE_SECONDS, Processes
+from .keeper_worker import CONSUMING, Worker
+
+WAITING = "waiting for an earlier process of the same program to exit"
+BEGUN, DONE, FAILED, REFUSED = "begun", "done", "failed", "refused"
+
+
+class Overlaps:
+    """The last overlap restart, and whether another one has been ordered."""
+
+    def __init__(self, processes: Processes, relay: Relay, report: Callable[[str], None]) -> None:
+        self._processes, self._relay, self._report = processes, relay, report
+        self._deadline = 0.0
+        self.is_asked = False
+        self.last: Dict[str, Any] = {"number": 0, "outcome": DONE, "reason": "", "since": monotonic()}
+
+    def follow(self) -> None:
+        """Judge the successor that is starting, or begin the overlap that has been ordered."""
+        if self._processes.successor:
+            self._judge(self._processes.successor)
+        elif self.is_asked:
+            self.is_asked = False
+            number = self.last["number"] + 1
+            self.last = {"number": number, "outcome": BEGUN, "reason": "", "since": monotonic()}
+            self._begin()
+
+    def end(self, outcome: str, reason: str = "") -> None:
+        """Report how the last overlap has ended."""
+        self.last.update(outcome=outcome, reason=reason, since=monotonic())
+        self._report("overlap restart {}{}".format(outcome, ": " + reason if reason else ""))
+
+    def _begin(self) -> None:
+        processes = self._processes
+        problem = processes.read_launch() if processes.hold() else WAITING
+        draining, slot = processes.draining(), processes.free_slot()
+        if problem:
+            self.end(FAILED, problem)
+        elif slot is None or (processes.current and len(draining) >= processes.launch.overlap_max):
+            self.end(REFUSED, processes.listed(draining))
+        else:
+            self._start_successor(slot)
+
+    def _start_successor(self, slot: str) -> None:
+        processes = self._processes
+        try:
+            successor = processes.start(slot)
+        except OSError as error:
+            self.end(FAILED, "cannot start a process: {}".format(error.strerror))
+            return
+        # It also takes the place of one that has ended and would be started again.
+        processes.successor, processes.start_at = successor, None
+        self._deadline = monotonic() + processes.launch.overlap_seconds
+        self._report("overlap restart: process {} starts in slot {}".format(successor.pid, slot))
+
+    def _judge(self, successor: Worker) -> None:
+        earlier = self._processes.current
+        if successor.is_healthy(STALE_SECONDS):
+            successor.enter(CONSUMING)
+            self._promote(successor)
+            if earlier:
+                self._processes.others.append(earlier)
+                earlier.drain()
+            self.end(DONE)
+        elif monotonic() > self._deadline:
+            self._give_up(successor)
+
+    def _give_up(self, successor: Worker) -> None:
+        processes = self._processes
+        seconds, condition = processes.launch.overlap_seconds, successor.condition()
+        if processes.current:
+            processes.successor = None
+            processes.others.append(successor)
+            successor.stop(within=processes.launch.stop_timeout_seconds)
+        else:
+            self._promote(successor)
+        reason = "process {} did not become healthy within {:g} s".format(successor.pid, seconds)
+        self.end(FAILED, reason + (": " + condition if condition else ""))
+
+    def _promote(self, successor: Worker) -> None:
+        self._processes.current, self._processes.successor = successor, None
+        self._relay.follow(successor.watchdog)

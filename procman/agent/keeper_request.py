@@ -1,0 +1,63 @@
+"""Order an overlap restart from a running keeper, and wait for its end; systemd runs this as ExecReload=.
+
+    VIRTUALENV/bin/python -I -S -B keeper_request.py
+
+The exit status is 0 if the successor consumes, else 1, with the reason on stderr. MAINPID is the keeper.
+"""
+
+import json
+import os
+import signal
+import sys
+from time import monotonic, sleep
+from typing import Any, Dict
+
+STATE = "keeper.json"
+"""As in slots.py; no other file is needed here."""
+MOST_BYTES = 65536
+BEGUN, DONE = "begun", "done"
+PATIENCE_SECONDS = 600.0
+"""systemd ends this earlier (TimeoutStartSec=)."""
+PAUSE_SECONDS = 0.1
+
+
+def read_state(directory: str, pid: int) -> Dict[str, Any]:
+    """Return what the keeper `pid` last wrote about its overlaps; empty if it has written nothing."""
+    try:
+        with open(os.path.join(directory, STATE), "rb") as file:
+            state = json.loads(file.read(MOST_BYTES).decode("utf-8"))
+        return dict(state["overlap"]) if state["pid"] == pid else {}
+    except (OSError, ValueError, LookupError, TypeError):
+        return {}
+
+
+def request(directory: str, pid: int) -> str:
+    """Order an overlap and wait for its end; return why it failed, or nothing."""
+    before = read_state(directory, pid)
+    if not before:
+        return "process {} is not a keeper that has started; restart the program instead".format(pid)
+    os.kill(pid, signal.SIGHUP)
+    deadline = monotonic() + PATIENCE_SECONDS
+    while monotonic() < deadline:
+        state = read_state(directory, pid)
+        if state.get("number", 0) > before["number"] and state["outcome"] != BEGUN:
+            return "" if state["outcome"] == DONE else "{}: {}".format(state["outcome"], state["reason"])
+        if not os.path.exists("/proc/{}".format(pid)):
+            return "the keeper has exited"
+        sleep(PAUSE_SECONDS)
+    return "no answer within {:g} s".format(PATIENCE_SECONDS)
+
+
+def main() -> int:
+    """Order an overlap of MAINPID; return the exit status."""
+    try:
+        problem = request(os.environ["PROCMAN_RUN_DIRECTORY"], int(os.environ["MAINPID"]))
+    except (OSError, LookupError, ValueError) as error:
+        problem = repr(error)
+    if problem:
+        print("overlap restart {}".format(problem), file=sys.stderr, flush=True)
+    return int(bool(problem))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

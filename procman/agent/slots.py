@@ -1,0 +1,68 @@
+"""The slots of a worker that overlaps: one for each process of it that may run at the same time.
+
+Each slot has a run directory of its own, with the lock that the launcher holds there, the heartbeat and the record of
+tasks. The first is the program's own; the others are beside it, like those of programs called `crop-b` and `crop-c`.
+"""
+
+import fcntl
+import os
+from typing import List
+
+SLOTS = "abcdef"
+"""Their names, in the order in which they are used."""
+LOCK = "lock"
+DRAINING = "draining"
+"""The file in a slot's run directory by which a worker knows that TERM asks it to drain, however long that takes."""
+KEEPER_PID = "PROCMAN_KEEPER_PID"
+"""The variable that a keeper sets for its workers."""
+STATE = "keeper.json"
+"""The file in the program's run directory in which the keeper describes its processes."""
+
+
+def names(most_draining: int) -> List[str]:
+    """Return the slots of a worker of which so many processes may drain at the same time."""
+    return list(SLOTS[: most_draining + 1])
+
+
+def directory_of(run_directory: str, slot: str) -> str:
+    """Return the run directory of a slot."""
+    return run_directory if slot == SLOTS[0] else "{}-{}".format(run_directory, slot)
+
+
+def node_name(name: str, slot: str) -> str:
+    """Return the node name in a slot: `crop-b@%h` for `crop@%h` in slot b."""
+    own, at, host = name.partition("@")
+    return name if slot == SLOTS[0] else "{}-{}{}{}".format(own, slot, at, host)
+
+
+def is_to_drain(run_directory: str) -> bool:
+    """Return whether TERM asks the worker with this run directory to drain.
+
+    So does the death of its keeper: no SIGKILL follows, and another keeper uses the free slots.
+    """
+    return os.path.lexists(os.path.join(run_directory, DRAINING)) or _has_lost_its_keeper()
+
+
+def _has_lost_its_keeper() -> bool:
+    keeper = os.environ.get(KEEPER_PID)
+    return bool(keeper) and str(os.getppid()) != keeper
+
+
+def is_free(directory: str) -> bool:
+    """Return whether no process holds the lock in the run directory `directory`, and this one could take it.
+
+    The caller must not hold it: it would lose it here.
+    """
+    try:
+        descriptor = os.open(os.path.join(directory, LOCK), os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return os.path.isdir(directory)
+    except OSError:
+        return False
+    try:
+        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True

@@ -1,0 +1,92 @@
+"""Describe the earlier processes of workers that overlap: since when each drains, and which tasks it is running.
+
+Modules that only such workers need are imported on use, because `status` must not wait for them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from procman.agent.verdict import format_duration
+from procman.install.state.manifest import Manifest
+from procman.model import InstalledProgram
+
+if TYPE_CHECKING:
+    from procman.backends.base import Controller
+    from procman.monitoring.checks.inputs import KeptWorker, ProgramSnapshot
+
+
+class DrainingTask(NamedTuple):
+    """A task that a draining process is running."""
+
+    id: str
+    name: str
+    seconds: float | None
+    """For how long; None: unknown."""
+
+
+class Draining(NamedTuple):
+    """A process that drains, or is being stopped."""
+
+    pid: int
+    state: str
+    seconds: float
+    """For how long."""
+    busy: int | None
+    """How many tasks it is running; None: unknown."""
+    tasks: tuple[DrainingTask, ...]
+    """Some of them."""
+
+
+def draining_of(snapshot: ProgramSnapshot) -> tuple[Draining, ...]:
+    """Return the earlier processes of the program of `snapshot`, the earliest first."""
+    return tuple(_draining(snapshot.program, each) for each in snapshot.draining)
+
+
+def described(draining: Draining) -> str:
+    """Return which process drains, since when, and what it is running."""
+    tasks = ", ".join(
+        f"{task.name} {task.id}" + ("" if task.seconds is None else f" ({format_duration(task.seconds)})")
+        for task in draining.tasks
+    )
+    running = tasks or ("running tasks unknown" if draining.busy is None else f"running tasks: {draining.busy}")
+    duration = format_duration(draining.seconds)
+    return f"process {draining.pid} has been {draining.state} for {duration}: {running}"
+
+
+def draining_by_program(
+    manifest: Manifest, controller: Controller, programs: Sequence[InstalledProgram]
+) -> Iterator[tuple[InstalledProgram, Draining]]:
+    """Yield the earlier processes of those of `programs` that overlap."""
+    overlapping = [program for program in programs if program.overlap_max]
+    if not overlapping:
+        return
+    from procman.monitoring.kept import kept_by
+
+    states = controller.states(overlapping)
+    for program, state in zip(overlapping, states, strict=True):
+        kept = kept_by(manifest, program, state.pid)
+        for worker in kept.others if kept else ():
+            yield program, _draining(program, worker)
+
+
+def _draining(program: InstalledProgram, worker: KeptWorker) -> Draining:
+    from procman.agent.heartbeat_format import FILE, MAX_BYTES, read
+    from procman.install.safe_fs.untrusted_file import UntrustedFile, read_untrusted
+    from procman.monitoring.program_view import owners
+
+    try:
+        content = read_untrusted(worker.directory / FILE, owners(program.user), MAX_BYTES + 1)
+        heartbeat = read(content.decode("utf-8")) if content else {}
+    except (UntrustedFile, ValueError):
+        heartbeat = {}
+    if heartbeat and heartbeat["pid"] != worker.pid:
+        heartbeat = {}
+    now = time.monotonic()
+    tasks = tuple(
+        DrainingTask(str(each["id"]), each["name"], None if each["since"] is None else now - each["since"])
+        for each in heartbeat.get("tasks", ())
+    )
+    return Draining(worker.pid, worker.state, now - worker.since, heartbeat.get("busy"), tasks)
