@@ -14,7 +14,7 @@ from procman.export.containers import (
     contained,
     probe_seconds,
     probe_words,
-    volume_names,
+    volume_name,
 )
 from procman.export.mounts import schedule_directory
 from procman.launch import group_of, user_of
@@ -57,8 +57,8 @@ def _image(project: Project) -> str:
 
 def _volumes(project: Project, program: Program) -> list[tuple[str, Path]]:
     schedule = schedule_directory(project, program)
-    data = volume_names(project.writable_paths)
-    return [*([("schedule", schedule)] if schedule else []), *((f"data-{name}", path) for path, name in data.items())]
+    data = [(f"data-{volume_name(path)}", path) for path in dict.fromkeys(project.writable_paths)]
+    return [*([("schedule", schedule)] if schedule else []), *data]
 
 
 def _service(project: Project, each: Contained) -> dict[str, object]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from procman.agent import LAUNCHER
 from procman.backends.record import Rule
-from procman.celery_cli.parse import read_command
+from procman.export.hidden_beat import problem_of
 from procman.export.mounts import problems as problems_of_mounts
 from procman.host.unit_names import stop_timeout_seconds
 from procman.launch import launch_of, launcher_files
@@ -20,6 +22,9 @@ PROBE = "probe.py"
 
 TOP = Path("/")
 """The directory of an export, as every path of a rendering is absolute; `--output` puts another in its place."""
+
+LONGEST_VOLUME = 40
+"""Characters of a path in the name of a volume, which may have 63."""
 
 WITHOUT_PROCESSES = ("solo",)
 """Pools without a number of processes or threads."""
@@ -100,14 +105,21 @@ def probe_seconds(project: Project) -> int:
     return 2 * project.health.heartbeat_seconds + 5
 
 
-def volume_names(paths: Iterable[Path]) -> dict[Path, str]:
-    """Return a name for the volume at each of `paths`, from the last part of the path; numbered if that is taken."""
-    names: dict[Path, str] = {}
-    for path in dict.fromkeys(paths):
-        base = re.sub("[^a-z0-9]+", "-", path.name.lower()).strip("-")[:40].strip("-") or "data"
-        taken = [name for name in names.values() if name == base or name.startswith(f"{base}-")]
-        names[path] = f"{base}-{len(taken) + 1}" if taken else base
-    return names
+def volume_name(path: Path) -> str:
+    """Return the name of the volume at `path`, which depends on nothing else: data stays where it is mounted.
+
+    A digest makes it unique if the words of the path do not.
+    """
+    name = words_of(str(path))
+    if len(name) <= LONGEST_VOLUME and f"/{name.replace('-', '/')}" == str(path):
+        return name
+    digest = hashlib.sha256(os.fsencode(path)).hexdigest()[:8]
+    return f"{name[-LONGEST_VOLUME:]}-{digest}".lstrip("-")
+
+
+def words_of(text: str) -> str:
+    """Return `text` with nothing but the letters, digits and - that a name in an engine may have."""
+    return re.sub("[^a-z0-9]+", "-", text.lower()).strip("-")
 
 
 # What no container can do ---------------------------------------------------------------------------------------------
@@ -120,18 +132,13 @@ def problems(project: Project) -> Iterator[tuple[str, str]]:
             case Worker(concurrency=None, autoscale=None, pool=pool) if pool not in WITHOUT_PROCESSES:
                 yield f"{program.key}.concurrency", NO_CONCURRENCY
             case Command(argv=argv):
-                command = read_command(list(argv))
-                if command and (command.kind is Kind.BEAT or command.with_beat):
-                    yield f"{program.key}.argv", SECOND_BEAT
+                if problem := problem_of(argv, program.environment):
+                    yield f"{program.key}.argv", problem
 
 
 NO_CONCURRENCY = (
     "missing: Celery would start a process for each processor of the node, whatever the container may use: set a "
     'number, or "auto" with Celery 5.7'
-)
-SECOND_BEAT = (
-    "it starts a beat, and a rolling update or a second replica would run two of them: use the table [beat], of which "
-    "there is only one"
 )
 
 RULES = (

@@ -6,12 +6,15 @@ from dataclasses import dataclass
 
 from procman.backends.record import Rule
 from procman.export.containers import RULES, TOP, agent_files, probe_seconds, probe_words
-from procman.launch import user_of
-from procman.project import Project, RenderedFile, Rendering
+from procman.export.mounts import schedule_directory
+from procman.launch import group_of, user_of
+from procman.project import Program, Project, RenderedFile, Rendering
 from procman.templating import Templates
 
 FILE = TOP / "Dockerfile.procman"
 AGENT = TOP / "agent"
+
+OF_EVERYONE = ("/tmp", "/var/tmp")  # noqa: S108  # they keep their owner and mode
 
 
 @dataclass(frozen=True)
@@ -40,8 +43,26 @@ TARGET = Dockerfile()
 
 
 def _commands(project: Project) -> list[tuple[str, ...]]:
-    """Return the commands that make the directories of lock and heartbeat, one for each user."""
-    owned: dict[str, list[str]] = {}
+    """Return the commands that make the directories which programs write to, one for each user.
+
+    A new volume gets the owner that its directory has in the image, else root.
+    """
+    owned: dict[tuple[str, ...], list[str]] = {}
     for program in project.programs:
-        owned.setdefault(str(user_of(project, program)), []).append(str(project.directories.run(program.name)))
-    return [("install", "-d", "-o", user, *paths) for user, paths in owned.items()]
+        owned.setdefault(_owner(project, program), []).append(str(project.directories.run(program.name)))
+    for program in project.programs:
+        schedule = schedule_directory(project, program)
+        if schedule:
+            owned[_owner(project, program)].append(str(schedule))
+    shared = [str(path) for path in dict.fromkeys(project.writable_paths) if str(path) not in OF_EVERYONE]
+    if shared:
+        owned.setdefault(_options(project.user, project.group), []).extend(shared)
+    return [("install", "-d", *options, *paths) for options, paths in owned.items()]
+
+
+def _owner(project: Project, program: Program) -> tuple[str, ...]:
+    return _options(user_of(project, program), group_of(project, program))
+
+
+def _options(user: str | None, group: str | None) -> tuple[str, ...]:
+    return ("-o", str(user), *(("-g", group) if group else ()))

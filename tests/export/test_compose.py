@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 import yaml
 
 from procman.deploy.render import write_below
+from procman.export.containers import volume_name
 from procman.launch import agent_source, launch_of
 from tests.export.projects import FULL, expanded, export, project, readme, rendered, rendering
 
@@ -61,12 +63,31 @@ def test_readable_by_the_agent_and_restarted() -> None:
     agent = {"type": "bind", "source": "./agent", "target": "/usr/local/lib/procman/shop", "read_only": True}
     assert agent in slow["volumes"]
     secrets = mounted(slow, "/etc/shop/secrets.env")
-    media = [{"type": "volume", "source": "data-media", "target": "/srv/media"}]
-    media += [{"type": "volume", "source": "data-media-2", "target": "/var/cache/media"}]
+    media = [{"type": "volume", "source": "data-srv-media", "target": "/srv/media"}]
+    media += [{"type": "volume", "source": "data-var-cache-media", "target": "/var/cache/media"}]
     assert slow["volumes"] == [agent, secrets, *media]
     schedule = {"type": "volume", "source": "schedule", "target": "/var/lib/shop"}
     assert beat["volumes"] == [agent, secrets, schedule, *media]
-    assert found["volumes"] == {"data-media": {}, "data-media-2": {}, "schedule": {}}
+    assert found["volumes"] == {"data-srv-media": {}, "data-var-cache-media": {}, "schedule": {}}
+
+
+def test_name_of_a_volume_depends_on_its_path_alone() -> None:
+    # Otherwise data would be mounted at another path after the order changed.
+    text = FULL.replace('["/srv/media", "/var/cache/media"]', '["/var/cache/media", "/srv/media"]')
+    volumes = services(text)["services"]["shop-slow"]["volumes"]
+    assert {each["source"]: each["target"] for each in volumes if each["type"] == "volume"} == {
+        "data-srv-media": "/srv/media",
+        "data-var-cache-media": "/var/cache/media",
+    }
+
+
+PATHS = ("/a/b", "/a-b", "/a_b", "/A/b", "/a/b/c", "/-", "/ü", f"/{'x' * 100}", f"/{'x' * 100}y", f"/y{'x' * 100}")
+
+
+def test_no_two_paths_have_a_volume_of_one_name() -> None:
+    names = [volume_name(Path(path)) for path in PATHS]
+    assert len(set(names)) == len(PATHS)
+    assert all(re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,48}[a-z0-9])?", name) for name in names)
 
 
 def test_limits_and_manual_start() -> None:
@@ -121,5 +142,17 @@ def test_dockerfile_copies_the_agent() -> None:
     lines = [line for line in files["Dockerfile.procman"].splitlines() if line and not line.startswith("#")]
     assert lines[0] == 'COPY ["agent/", "/usr/local/lib/procman/shop/"]'
     assert lines[1].startswith("RUN install -d -o www-data /var/lib/procman/shop/run/shop-celery-1 ")
+    # A new volume gets the owner of its directory in the image.
+    assert lines[1].endswith("/shop-celery-beat /var/lib/shop /srv/media /var/cache/media")
     assert len(lines) == 2
     assert files["agent/probe.py"] == agent_source("probe.py")
+
+
+def test_dockerfile_gives_each_user_its_directories() -> None:
+    text = FULL.replace("[command.flower]", '[command.flower]\nuser = "web"\ngroup = "web"').replace(
+        '"/srv/media", ', '"/tmp", "/srv/media", '
+    )
+    line = export(text, "dockerfile")["Dockerfile.procman"].split("RUN ")[1].splitlines()[0]
+    assert line.endswith(" && install -d -o web -g web /var/lib/procman/shop/run/shop-flower")
+    # Its mode lets everyone write.
+    assert "/tmp" not in line.split()

@@ -152,7 +152,7 @@ def test_secret_is_only_referenced(full: dict[tuple[str, str], dict[str, Any]]) 
     claims = [
         each["persistentVolumeClaim"]["claimName"] for each in pod(full["Deployment", "shop-slow"])["volumes"][-2:]
     ]
-    assert claims == ["shop-media", "shop-media-2"]
+    assert claims == ["shop-srv-media", "shop-var-cache-media"]
 
 
 def test_files_of_one_name_are_in_different_secrets() -> None:
@@ -162,7 +162,7 @@ def test_files_of_one_name_are_in_different_secrets() -> None:
     for program in ("shop-slow", "shop-flower"):
         [volume] = [each for each in pod(found["Deployment", program])["volumes"] if "secret" in each]
         names[program] = volume["secret"]["secretName"]
-    assert names == {"shop-slow": "shop-secrets-env", "shop-flower": "shop-secrets-env-2"}
+    assert names == {"shop-slow": "shop-secrets-env", "shop-flower": "shop-etc-flower-secrets-env-66e8d7d4"}
 
 
 def test_memory_is_reserved_and_limited(full: dict[tuple[str, str], dict[str, Any]]) -> None:

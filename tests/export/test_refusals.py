@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -127,6 +128,36 @@ def test_volume_below_the_code_hides_nothing(path: str) -> None:
 def test_all_problems_are_reported_in_one_run() -> None:
     text = readme().replace("concurrency = 1\n", "").replace("concurrency = 2\n", "nice = 3\n")
     assert len(refused(text, "kubernetes")) == 3
+
+
+BEATS = (
+    ["sh", "-c", "exec celery -A mysite beat"],
+    ["sh", "-c", "celery -A mysite worker -B"],
+    ["bash", "-ec", "cd /srv; export A=b; exec sh -c 'celery -A mysite beat -l info'"],
+    ["python", "manage.py", "celery", "beat"],
+    ["sh", "-c", "sleep 1; python manage.py celery worker --beat"],
+    ["python", "-m", "celery", "-A", "mysite", "beat"],
+)
+
+
+@pytest.mark.parametrize("argv", BEATS, ids=" ".join)
+def test_beat_is_found_behind_a_shell(argv: list[str]) -> None:
+    text = FULL.replace('["celery", "-A", "shop", "flower", "--port=$(PORT)"]', json.dumps(argv))
+    assert any("command.flower.argv: it starts a beat" in each for each in refused(text, "kubernetes"))
+
+
+def test_workers_that_detach_are_found() -> None:
+    for argv in (["celery", "multi", "start", "2"], ["sh", "-c", "celery multi start 2 -A mysite"]):
+        text = FULL.replace('["celery", "-A", "shop", "flower", "--port=$(PORT)"]', json.dumps(argv))
+        assert any("command.flower.argv: celery multi detaches" in each for each in refused(text, "compose"))
+
+
+@pytest.mark.parametrize(
+    "argv", [["sh", "-c", "exec gunicorn mysite.wsgi"], ["python", "manage.py", "beat"], ["sh", "start.sh"]]
+)
+def test_other_commands_are_accepted(argv: list[str]) -> None:
+    text = FULL.replace('["celery", "-A", "shop", "flower", "--port=$(PORT)"]', json.dumps(argv))
+    assert export(text, "compose")
 
 
 def test_templates_are_on_this_host(tmp_path: Path) -> None:

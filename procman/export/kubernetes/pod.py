@@ -6,11 +6,10 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from procman.export.containers import Contained, probe_seconds, probe_words, volume_names
+from procman.export.containers import Contained, probe_seconds, probe_words, volume_name, words_of
 from procman.export.kubernetes.agent import AgentMap
 from procman.export.kubernetes.rules import grace_seconds, memory_mib, since
 from procman.export.mounts import TEMPORARY, schedule_directory
-from procman.launch import environment_file_of
 from procman.model import Kind
 from procman.project import Project
 
@@ -96,7 +95,7 @@ def _grace_of_liveness(project: Project, each: Contained) -> int | None:
 
 def _volumes(project: Project, each: Contained, maps: Sequence[AgentMap]) -> dict[str, object]:
     """Return the mounts: everything else is read-only."""
-    claims = volume_names(project.writable_paths)
+    claims = {path: volume_name(path) for path in project.writable_paths}
     file = each.launch.environment_file
     return {
         "agent": project.directories.library,
@@ -111,6 +110,5 @@ def _volumes(project: Project, each: Contained, maps: Sequence[AgentMap]) -> dic
 
 def _secret(project: Project, file: Path) -> dict[str, object]:
     # A command may have a file of the same name in another directory.
-    files = [environment_file_of(project, program) for program in project.programs]
-    name = volume_names(each for each in files if each)[file]
+    name = words_of(file.name) if file == project.environment_file else volume_name(file)
     return {"name": f"{project.name}-{name}", "key": file.name, "path": file}
