@@ -24,7 +24,7 @@ Record = Mapping[str, frozenset[str]]
 
 @dataclass(frozen=True)
 class Export:
-    """What is exported: `target` of the project called `project`."""
+    """A rendering for `target` of the project called `project`."""
 
     project: str
     target: str
