@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import click
@@ -13,6 +14,9 @@ from procman.export import TARGETS, target_named
 from procman.project import RenderedFile
 
 AGENT = {*BESIDE_LAUNCHER, LAUNCHER}
+
+CONFIG_MAP = re.compile(r"-agent-[0-9]+-[0-9a-f]{10}\.yaml$")
+"""With these files, for Kubernetes; a worker may be called my-agent-x."""
 
 
 @click.command()
@@ -62,7 +66,7 @@ def export(selection: Selection, target: str, output: Path | None) -> None:
 
 def _is_of_agent(file: RenderedFile) -> bool:
     # They are long, and the same for every project.
-    return file.path.name in AGENT or "-agent-" in file.path.name
+    return file.path.name in AGENT or CONFIG_MAP.search(file.path.name) is not None
 
 
 def _place(file: RenderedFile) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from procman.export.containers import (
     Contained,
     agent_files,
     contained,
+    memory_problems,
     probe_seconds,
     probe_words,
     volume_name,
@@ -25,12 +27,18 @@ FILE = TOP / "compose.yaml"
 AGENT = TOP / "agent"
 
 
+def problems(project: Project) -> Iterator[tuple[str, str]]:
+    """Yield the keys of `project` that Compose cannot follow, each with the reason and what to do."""
+    for program in project.programs:
+        yield from memory_problems(program, program.memory_max_mib, "memory_max_mib")
+
+
 @dataclass(frozen=True)
 class Compose:
     """The export target `compose`."""
 
     name: str = "compose"
-    rules: tuple[Rule, ...] = RULES
+    rules: tuple[Rule, ...] = (*RULES, Rule(examine=problems))
 
     def render(self, project: Project) -> Rendering:
         """Return the compose file, and the files of the agent that it mounts."""

@@ -136,6 +136,25 @@ def problems(project: Project) -> Iterator[tuple[str, str]]:
                     yield f"{program.key}.argv", problem
 
 
+def memory_problems(program: Program, memory: int | None, key: str) -> Iterator[tuple[str, str]]:
+    """Yield what needs more than the `memory`, in MiB, of the container of `program`, which `key` sets."""
+    restart = program.memory_restart_mib
+    if memory and restart and restart >= memory:
+        problem = f"{restart} is not below the memory of the container ({memory}): lower it, or set a larger {key}"
+        yield f"{program.key}.memory_restart_mib", problem
+    worker = program.options
+    if not memory or not isinstance(worker, Worker) or not worker.max_memory_per_child_kib:
+        return
+    each, count = worker.max_memory_per_child_kib, worker.autoscale[0] if worker.autoscale else worker.concurrency
+    if isinstance(count, int) and each * (count + 1) > memory * 1024:
+        problem = (
+            f"{count} pool processes of {each} KiB and the main process need {each * (count + 1) // 1024} MiB, and the "
+            f"container may use {memory}: the kernel would kill a process before Celery replaces it. Set at most "
+            f"{memory * 1024 // (count + 1)}, or a larger {key}"
+        )
+        yield f"{program.key}.max_memory_per_child_kib", problem
+
+
 NO_CONCURRENCY = (
     "missing: Celery would start a process for each processor of the node, whatever the container may use: set a "
     'number, or "auto" with Celery 5.7'

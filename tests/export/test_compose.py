@@ -137,6 +137,11 @@ def test_environment_file_overrides_as_on_a_host(tmp_path: Path) -> None:
     assert service["environment"]["SAME"] == "x"
 
 
+def test_variable_that_yaml_reads_as_something_else_stays_a_name() -> None:
+    environment = services(FULL.replace('SAME = "other"', 'NO = "x"'))["services"]["shop-slow"]["environment"]
+    assert environment["NO"] == "x"
+
+
 def test_dockerfile_copies_the_agent() -> None:
     files = export(FULL, "dockerfile")
     lines = [line for line in files["Dockerfile.procman"].splitlines() if line and not line.startswith("#")]

@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from procman.deploy.render import write_below
+from procman.export.kubernetes.rules import LONGEST_LINE
 from tests.export import tools
 from tests.export.faults import faults
 from tests.export.projects import FULL, expanded, export, manifests, objects, readme, rendering
@@ -140,6 +141,14 @@ def test_change_of_a_variable_starts_new_pods(version: str) -> None:
         assert data["PRICE"].startswith(price.replace("\\", ""))
         references.append(source["configMapRef"]["name"])
     assert references[0] != references[1]
+
+
+@pytest.mark.parametrize("version", tools.KUBECTLS)
+def test_longest_variable_hides_none_behind_it(version: str) -> None:
+    long = "x" * (LONGEST_LINE - len("LONG="))
+    found = built(version, FULL.replace("PRICE =", f'LONG = "{long}"\nPRICE ='))
+    [data] = [each["data"] for (kind, name), each in found.items() if kind == "ConfigMap" and "-environment" in name]
+    assert (data["LONG"], len(data)) == (long, 2)
 
 
 @pytest.mark.parametrize("version", tools.KUBECTLS)

@@ -208,6 +208,36 @@ def test_keda_scales_the_workers_whose_queues_are_known() -> None:
     assert yaml.safe_load(files["keda/kustomization.yaml"])["resources"] == ["scaled-objects.yaml"]
 
 
+def test_keda_does_not_start_what_is_off() -> None:
+    text = FULL.replace('pool = "solo"', 'pool = "solo"\nqueues = ["rare"]')
+    found = objects(export(text, "kubernetes"))
+    assert found["Deployment", "shop-manual"]["spec"]["replicas"] == 0
+    assert [name for kind, name in found if kind == "ScaledObject"] == ["shop-slow"]
+
+
+def test_keda_keeps_the_instances() -> None:
+    files = export(FULL.replace("instances = 3", 'instances = 3\nqueues = ["celery"]'), "kubernetes")
+    found = objects(files)
+    assert "replicas" not in found["Deployment", "shop-celery"]["spec"]
+    assert found["ScaledObject", "shop-celery"]["spec"]["minReplicaCount"] == 3
+    assert "keda/ starts 3; without it there is one" in files["shop-celery.yaml"]
+
+
+def test_manifest_of_every_worker_has_a_file_of_its_own() -> None:
+    text = FULL.replace('name = "shop"', 'name = "disruption"').replace("[worker.manual]", "[worker.budgets]")
+    found = objects(export(text, "kubernetes"))
+    assert {("Deployment", "disruption-budgets"), ("PodDisruptionBudget", "disruption-budgets")} < set(found)
+
+
+@pytest.mark.parametrize("name", ["on", "no", "yes", "true", "null", "y"])
+def test_name_that_yaml_reads_as_something_else_stays_a_name(name: str) -> None:
+    text = FULL.replace('name = "shop"', f'name = "{name}"').replace('SAME = "other"', 'NO = "x"\nON = "y"')
+    found = objects(export(text, "kubernetes"))
+    assert ("NetworkPolicy", name) in found
+    variables = [each["name"] for each in container(found["Deployment", f"{name}-slow"])["env"]]
+    assert {"NO", "ON"} < set(variables)
+
+
 def test_network_policy_allows_dns_and_the_ports_that_are_set(full: dict[tuple[str, str], dict[str, Any]]) -> None:
     policy = full["NetworkPolicy", "shop"]["spec"]
     assert policy["ingress"] == []

@@ -9,6 +9,7 @@ import pytest
 
 from procman.errors import ConfigurationError
 from procman.export import TARGETS
+from procman.export.kubernetes.rules import LONGEST_LINE
 from tests.export.projects import FULL, export, objects, project, readme
 
 
@@ -56,9 +57,33 @@ def test_no_container_can_do_it(target: str, old: str, new: str, reason: str) ->
     assert problem[0].isdigit(), "the line"
 
 
+@pytest.mark.parametrize("target", ["compose", "kubernetes"])
+@pytest.mark.parametrize(
+    ("setting", "reason"),
+    [
+        ("max_memory_per_child_kib = 300_000", "pool processes of 300000 KiB and the main process need 1464 MiB"),
+        ("memory_restart_mib = 700", "worker.slow.memory_restart_mib: 700 is not below the memory of the container"),
+    ],
+)
+def test_memory_of_the_container_is_enough(target: str, setting: str, reason: str) -> None:
+    text = FULL.replace("max_memory_per_child_kib = 100_000", f"memory_max_mib = 700\n{setting}")
+    [problem] = refused(text.replace("memory_mib = 1024\n", ""), target)
+    assert reason in problem
+
+
+def test_variable_that_kustomize_would_drop_is_refused() -> None:
+    long = "é" * (LONGEST_LINE // 2)
+    [problem] = refused(FULL.replace('SAME = "x"', f'SAME = "x"\nLONG = "{long}"'), "kubernetes")
+    assert f"environment.LONG: {LONGEST_LINE + 5} bytes: Kustomize would drop" in problem
+    [problem] = refused(FULL.replace('SAME = "other"', f'SAME = "{long}"'), "kubernetes")
+    assert "worker.slow.environment.SAME" in problem
+
+
 @pytest.mark.parametrize(
     ("old", "new", "reason"),
     [
+        ("instances = 3", 'instances = 3\nhostname = "w@fixed"', "worker.celery.hostname: a rollout runs two pods"),
+        ("concurrency = 4", 'concurrency = 4\nhostname = "w@%d"', "worker.slow.hostname: a rollout runs two pods"),
         ("[kubernetes]", '[kubernetes]\nplatform = "fargate"', "worker.slow.stop_timeout_seconds: fargate kills"),
         (
             "max_memory_per_child_kib = 100_000",

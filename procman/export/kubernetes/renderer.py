@@ -23,6 +23,9 @@ TEMPLATES = {
 BROKER_PARAMETERS = {"rabbitmq": "host", "redis": "address"}
 """The parameter of KEDA's scalers with the address of the broker."""
 
+BUDGETS = "disruption_budgets.yaml"
+"""No program has a name with an underscore, and thus no manifest of a program this one."""
+
 LONGEST_WINDOW_SECONDS = 3600
 """The longest `stabilizationWindowSeconds` that the autoscaler accepts."""
 
@@ -67,7 +70,7 @@ class _Renderer:
         workers = self._of_kind(Kind.WORKER)
         if workers:
             yield self._file(
-                "disruption-budgets.yaml",
+                BUDGETS,
                 "disruption-budgets",
                 api="policy/v1" if since(self.project, "1.21") else "policy/v1beta1",
                 always=since(self.project, "1.27"),
@@ -77,8 +80,11 @@ class _Renderer:
             yield self._file(f"{one.name}.yaml", "agent", map=one)
 
     def _of_controller(self, each: Contained) -> dict[str, object]:
+        replicas = each.replicas if each.program.autostart else 0
         return {
-            "replicas": None if self._is_scaled(each) else each.replicas if each.program.autostart else 0,
+            # Each apply would undo what KEDA did.
+            "replicas": None if self._is_scaled(each) else replicas,
+            "instances": each.replicas,
             "start_seconds": each.program.start_seconds,
             "schedule_mib": self.project.kubernetes.schedule_mib,
         }
@@ -101,7 +107,7 @@ class _Renderer:
 
     def _is_scaled(self, each: Contained) -> bool:
         has_queues = isinstance(each.program.options, Worker) and bool(each.program.options.queues)
-        return has_queues and self.project.kubernetes.keda_broker is not None
+        return has_queues and each.program.autostart and self.project.kubernetes.keda_broker is not None
 
     def _file(self, path: str, template: str, **values: object) -> RenderedFile:
         name = template if "/" in template else f"kubernetes/{template}{'' if '.' in template else '.yaml'}.j2"

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from procman.backends.record import Rule
 from procman.export.containers import RULES as OF_CONTAINERS
-from procman.export.containers import Contained, replicated
+from procman.export.containers import Contained, memory_problems, replicated
 from procman.model import Kind
 from procman.project import Command, Program, Project, Worker
 
@@ -16,6 +16,10 @@ CAPS = {"fargate": 120}
 
 LONGEST_OF_BEAT = 52
 """Characters of the name of a StatefulSet: its pods get a label with the name and a hash."""
+
+LONGEST_LINE = 65_000
+"""Bytes of a variable in the file of a configMapGenerator: Kustomize stops reading at a line of 64 KiB (bufio.Scanner
+of Go)."""
 
 SECRET_KEY = re.compile(r"[A-Za-z0-9._-]+")
 
@@ -62,23 +66,34 @@ def _of_program(project: Project, program: Program) -> Iterator[tuple[str, str]]
     file = file or project.environment_file
     if file and not SECRET_KEY.fullmatch(file.name):
         yield "project.environment_file", "the key of a Secret has only letters, digits and . _ -: rename the file"
+    yield from _of_environment(project, program)
     if isinstance(program.options, Worker):
         yield from _of_worker(project, program, program.options)
 
 
 def _of_worker(project: Project, program: Program, worker: Worker) -> Iterator[tuple[str, str]]:
-    memory, each = memory_mib(project, program), worker.max_memory_per_child_kib
-    count = worker.autoscale[0] if worker.autoscale else worker.concurrency
-    if memory and each and isinstance(count, int) and each * (count + 1) > memory * 1024:
+    yield from memory_problems(program, memory_mib(project, program), "memory_mib")
+    if not re.search("%[hn]", worker.node_name):
         problem = (
-            f"{count} pool processes of {each} KiB and the main process need {each * (count + 1) // 1024} MiB, and the "
-            f"container may use {memory}: the kernel would kill a process before Celery replaces it. Set at most "
-            f"{memory * 1024 // (count + 1)}, or a larger memory_mib"
+            f"a rollout runs two pods at once, and both would be {worker.node_name}: put %h into it, which is the name "
+            "of the pod"
         )
-        yield f"{program.key}.max_memory_per_child_kib", problem
+        yield f"{program.key}.hostname", problem
     if project.kubernetes.keda_broker == "redis" and worker.queues and worker.prefetch_multiplier != 1:
         problem = "KEDA counts the length of a list, which prefetched messages are no longer part of: set 1"
         yield f"{program.key}.prefetch_multiplier", problem
+
+
+def _of_environment(project: Project, program: Program) -> Iterator[tuple[str, str]]:
+    for name, value in program.environment.items():
+        length = len(f"{name}={value}".encode())
+        if length > LONGEST_LINE:
+            problem = (
+                f"{length} bytes: Kustomize would drop this variable and those after it, without an error. Put the "
+                "value into a file of the image"
+            )
+            is_common = all(other.environment.get(name) == value for other in project.programs)
+            yield f"{'' if is_common else f'{program.key}.'}environment.{name}", problem
 
 
 def _of_name(each: Contained) -> Iterator[tuple[str, str]]:
