@@ -124,8 +124,12 @@ class Probe:
     def _ready(self, heartbeat: "Heartbeat") -> "Answer":
         verdict, found = self._agent.verdict, self._verdict(heartbeat, self._agent.verdict.NO_EVIDENCE)
         works = heartbeat["phase"] in verdict.AT_WORK and heartbeat["ready"] is not False
+        age = self._age(heartbeat)
+        if age > self._settings.stale_seconds:
+            # Only live takes the time to find out why.
+            return False, f"its heartbeat is {age:.0f}s old"
         # One from the future was not written by this clock.
-        is_fresh = abs(self._age(heartbeat)) <= self._settings.stale_seconds
+        is_fresh = age >= -self._settings.stale_seconds
         return works and found.level != verdict.CRITICAL and is_fresh, _shown(found)
 
     def _age(self, heartbeat: "Heartbeat") -> float:
@@ -137,13 +141,17 @@ class Probe:
 
 
 def _shown(verdict: "Any") -> str:
-    return f"{verdict.level} {verdict.code}: {verdict.reason}"
+    # A program that is OK may not be ready yet, and "no: OK" would be a riddle.
+    return f"{verdict.level} {verdict.code}: {verdict.reason}" if verdict.level != "OK" else str(verdict.reason)
 
 
 def main(words: "List[str]") -> int:
     """Answer the question in `words` and return the exit status."""
     if len(words) != 1 or words[0] not in QUESTIONS:
         print(f"usage: python3 {os.path.basename(__file__)} {'|'.join(QUESTIONS)}", file=sys.stderr)
+        return 2
+    if not os.environ.get("PROCMAN_RUN_DIRECTORY"):
+        print("PROCMAN_RUN_DIRECTORY is not set: run the probe with the variables of the program", file=sys.stderr)
         return 2
     yes, reason = answer(words[0])
     try:

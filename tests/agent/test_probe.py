@@ -219,6 +219,28 @@ def test_wrong_usage_is_an_error_of_its_own(installation: Installation, words: t
     assert done.stderr == "usage: python3 probe.py startup|live|ready\n"
 
 
+@pytest.mark.parametrize("variables", [{}, {"PROCMAN_RUN_DIRECTORY": ""}], ids=str)
+def test_without_its_variables_the_probe_knows_no_program(
+    installation: Installation, variables: dict[str, str]
+) -> None:
+    probe = installation.launcher.with_name("probe.py")
+    done = run([str(installation.python), str(probe), "live"], Path("/"), variables)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("PROCMAN_RUN_DIRECTORY is not set: ")
+
+
+def test_program_that_is_not_ready_is_not_called_ok(container: Container) -> None:
+    container.write(phase="importing")
+    status, line = container.ask("ready")
+    assert (status, line.startswith("ready: no: it has been importing the app for ")) == (1, True), line
+
+
+def test_ready_does_not_guess_whether_a_program_is_frozen(container: Container) -> None:
+    container.write(written=time.monotonic() - 100, pool="prefork", busy=0)
+    status, line = container.ask("ready")
+    assert (status, bool(re.fullmatch("ready: no: its heartbeat is 1[0-9]{2}s old\n", line))) == (1, True), line
+
+
 SPARED = {"typing", "re", "json", "enum", "datetime", "importlib", "types", "contextlib", "math"}
 SPARED |= {"procman_agent.process_evidence", "procman_agent.process_watch", "binascii"}
 
