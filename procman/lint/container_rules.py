@@ -147,18 +147,30 @@ def beat_is_one(part: Part) -> Iterator[Finding]:
     """Yield PM965."""
     if part.celery is not Kind.BEAT:
         return
-    container, remedy = part.container, "a StatefulSet with one replica"
+    yield from _autoscaled(part)
+    container, at, level = part.container, part.container.strategy, Level.CRITICAL
+    option, remedy = "strategy", "a StatefulSet with one replica"
     if container.replicas > 1:
+        at, option, remedy = None, "replicas", "replicas: 1"
         why = f"{container.replicas} beats run, and each sends every periodic task"
-        yield finding("PM965", Level.CRITICAL, part, None, "replicas", why, "replicas: 1")
-    elif container.controller == "Deployment" and (
-        container.strategy is None or container.strategy.value != "Recreate"
-    ):
+    elif container.controller == "CronJob" and (at is None or at.value == "Allow"):
+        option = "kind"
+        why = "a beat never ends: each run of the CronJob starts one more, and each sends every periodic task"
+    elif container.controller == "Deployment" and (at is None or at.value != "Recreate"):
         why = "a rolling update starts the new beat before it stops the old one: both send every periodic task"
-        yield finding("PM965", Level.CRITICAL, part, container.strategy, "strategy", why, remedy)
     elif container.controller == "Deployment":
+        level, option = Level.WARNING, "kind"
         why = "if its node is unreachable, a second beat starts elsewhere while the first may still send"
-        yield finding("PM965", Level.WARNING, part, container.strategy, "kind", why, remedy)
+    else:
+        return
+    yield finding("PM965", level, part, at, option, why, remedy)
+
+
+def _autoscaled(part: Part) -> Iterator[Finding]:
+    most = part.container.most_replicas
+    if most and int(most.value) > 1:
+        why = f"an autoscaler may run {most.value} beats, and each sends every periodic task"
+        yield finding("PM965", Level.CRITICAL, part, most, most.name, why, "remove the autoscaler of beat")
 
 
 def signal_is_graceful(part: Part) -> Iterator[Finding]:

@@ -114,6 +114,12 @@ class Container:
     strategy: Setting | None = None
     """How a Deployment replaces its pods; None: by default, with a surge."""
     replicas: int = 1
+    most_replicas: Setting | None = None
+    """How many an autoscaler may make of it; None: there is none."""
+    starts: bool = True
+    """Whether the engine starts it without being asked, unlike a service with a profile."""
+    surroundings: tuple[str, ...] | None = ()
+    """All that may make it part of another project, such as its image and namespace; None: too much to compare."""
 
 
 @dataclass(frozen=True)

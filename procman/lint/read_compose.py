@@ -14,6 +14,9 @@ from procman.init.importing.readers.yaml_documents import YamlDocument, yaml_doc
 from procman.lint.find_celery import is_open
 from procman.lint.inputs import Container, Part, Probe, Reader, Setting
 from procman.lint.read_containers import started_in_container
+from procman.lint.surroundings import flattened
+
+SURROUNDINGS = ("image", "build", "working_dir", "env_file", "networks", "configs", "secrets", "volumes", "platform")
 
 SHELL = ("/bin/sh", "-c")
 
@@ -68,6 +71,8 @@ class _Service:
             probes=tuple(self._probes()),
             environment=environment,
             replicas=replicas if isinstance(replicas, int) else 1,
+            starts=not self.service.get("profiles") and not _is_none(deploy, self.service),
+            surroundings=flattened([self.service.get(key) for key in SURROUNDINGS]),
         )
 
     def _probes(self) -> list[Probe]:
@@ -117,6 +122,10 @@ class _Service:
     def _setting(self, key: str, value: str) -> Setting:
         line = self.lines.get(("services", self.name, key)) or self.compose.lines.get(self.name, 1)
         return Setting(key, value, self.compose.path, line)
+
+
+def _is_none(deploy: Any, service: Mapping[str, Any]) -> bool:
+    return 0 in (deploy.get("replicas") if isinstance(deploy, dict) else None, service.get("scale"))
 
 
 def _line_of(variable: str, service: str, document: YamlDocument) -> int | None:

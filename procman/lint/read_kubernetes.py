@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from procman.init.importing.readers.yaml_documents import YamlDocument, YamlPath, yaml_documents, yaml_text
 from procman.lint.inputs import Container, Part, Probe, Reader, Recognised, Setting
 from procman.lint.read_containers import started_in_container
+from procman.lint.surroundings import flattened
 from procman.model import Kind
 
 TEMPLATES: dict[str, tuple[str, ...]] = {
@@ -17,9 +19,17 @@ TEMPLATES: dict[str, tuple[str, ...]] = {
     "StatefulSet": ("spec", "template", "spec"),
     "DaemonSet": ("spec", "template", "spec"),
     "ReplicaSet": ("spec", "template", "spec"),
+    "Job": ("spec", "template", "spec"),
+    "CronJob": ("spec", "jobTemplate", "spec", "template", "spec"),
     "Pod": ("spec",),
 }
 """Where each kind has its pod."""
+
+AUTOSCALERS = {"HorizontalPodAutoscaler": ("maxReplicas", 1), "ScaledObject": ("maxReplicaCount", 100)}
+"""The key of the greatest number of replicas, and its default."""
+
+MOST_REPLICAS = 1_000_000
+"""More is a mistake; a number of any length can be written."""
 
 DEFAULT_GRACE_SECONDS = 30.0
 REFERENCE = re.compile(r"\$\([^)]*\)")
@@ -29,12 +39,20 @@ PROBES = ("startupProbe", "livenessProbe", "readinessProbe")
 
 
 def kubernetes_parts(files: Sequence[Path]) -> list[Part]:
-    """Return every container in `files` that is to keep running; raise ProcmanError for a file that is no YAML."""
-    return [part for file in files for one in yaml_documents(file, yaml_text(file)) for part in _of_document(file, one)]
+    """Return every container in `files`, and every ConfigMap; raise ProcmanError for a file that is no YAML."""
+    documents = [(file, each) for file in files for each in yaml_documents(file, yaml_text(file))]
+    scaled = dict(each for file, document in documents for each in autoscaled(file, document))
+    parts = [part for file, document in documents for part in _of_document(file, document)]
+    return [_scaled(part, scaled) for part in parts]
+
+
+def _scaled(part: Part, scaled: Mapping[str, Setting]) -> Part:
+    most = scaled.get(part.name.rpartition("/")[0])
+    return replace(part, container=replace(part.container, most_replicas=most)) if most else part
 
 
 def _of_document(file: Path, document: YamlDocument) -> Iterator[Part]:
-    for path, found in _objects(document.content):
+    for path, found in objects(document.content, (*TEMPLATES, "ConfigMap")):
         if found["kind"] == "ConfigMap":
             yield _config_map(file, document.lines, path, found)
             continue
@@ -46,8 +64,8 @@ def _of_document(file: Path, document: YamlDocument) -> Iterator[Part]:
                     yield _Reader(file, document.lines, path, found, at, container).part()
 
 
-def _objects(content: Any) -> Iterator[tuple[YamlPath, Mapping[str, Any]]]:
-    """Yield each ConfigMap and each object with a pod, with its path, those of a List in its place.
+def objects(content: Any, kinds: Collection[str]) -> Iterator[tuple[YamlPath, Mapping[str, Any]]]:
+    """Yield each object of one of the `kinds` with its path, those of a List in its place.
 
     Aliases may make a List part of itself, or multiply its items without end, so each object counts once.
     """
@@ -63,8 +81,22 @@ def _objects(content: Any) -> Iterator[tuple[YamlPath, Mapping[str, Any]]]:
             waiting += reversed(
                 [((*path, "items", number), item) for number, item in enumerate(_list(found.get("items")))]
             )
-        elif isinstance(kind, str) and kind in (*TEMPLATES, "ConfigMap"):
+        elif isinstance(kind, str) and kind in kinds:
             yield path, found
+
+
+def autoscaled(file: Path, document: YamlDocument) -> Iterator[tuple[str, Setting]]:
+    """Yield what each autoscaler of the document scales, and how far."""
+    for path, found in objects(document.content, AUTOSCALERS):
+        key, default = AUTOSCALERS[found["kind"]]
+        most = _at(found, "spec", key) if _at(found, "spec", key) is not None else default
+        target = _at(found, "spec", "scaleTargetRef")
+        kind = _at(target, "kind") or "Deployment"
+        line = next(
+            (document.lines[at] for at in ((*path, "spec", key), (*path, "spec"), path) if at in document.lines), 1
+        )
+        if type(most) is int:
+            yield f"{kind}/{_at(target, 'name')}", Setting(key, str(min(most, MOST_REPLICAS)), file, line)
 
 
 def _config_map(file: Path, lines: Mapping[YamlPath, int], path: YamlPath, found: Mapping[str, Any]) -> Part:
@@ -133,7 +165,8 @@ class _Reader:
         where = TEMPLATES[self.object["kind"]]
         grace = _at(self.object, *where, "terminationGracePeriodSeconds")
         at = self._setting((*self.root, *where, "terminationGracePeriodSeconds"), str(grace))
-        strategy = _at(self.object, "spec", "strategy", "type")
+        policy = ("spec", "concurrencyPolicy") if self.object["kind"] == "CronJob" else ("spec", "strategy", "type")
+        strategy = _at(self.object, *policy)
         replicas = _at(self.object, "spec", "replicas")
         return Container(
             words=tuple(words),
@@ -143,8 +176,25 @@ class _Reader:
             probes=tuple(self._probes()),
             environment=environment,
             controller=self.object["kind"],
-            strategy=self._setting((*self.root, "spec", "strategy", "type"), str(strategy)) if strategy else None,
+            strategy=self._setting((*self.root, *policy), str(strategy)) if strategy else None,
             replicas=replicas if isinstance(replicas, int) else 1,
+            surroundings=self._surroundings(),
+        )
+
+    def _surroundings(self) -> tuple[str, ...] | None:
+        pod = TEMPLATES[self.object["kind"]]
+        volumes = [each for each in _list(_at(self.object, *pod, "volumes")) if isinstance(each, Mapping)]
+        return flattened(
+            [
+                _at(self.object, "metadata", "namespace"),
+                [self.container.get(key) for key in ("image", "workingDir", "envFrom")],
+                [
+                    each
+                    for each in _list(self.container.get("env"))
+                    if isinstance(each, Mapping) and "value" not in each
+                ],
+                [each.get(kind) for each in volumes for kind in ("configMap", "secret", "projected")],
+            ]
         )
 
     def _probes(self) -> Iterator[Probe]:

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from procman.lint import container_rules, dependency_rules, node_name_rules, secret_rules, stop_rules, syntax_rules
+from procman.lint import (
+    beat_rules,
+    container_rules,
+    dependency_rules,
+    node_name_rules,
+    secret_rules,
+    stop_rules,
+    syntax_rules,
+)
 from procman.lint.inputs import Finding, Part
 from procman.lint.suppressions import Suppression, suppressed
 
@@ -105,7 +113,14 @@ LINT: tuple[Rule, ...] = (
     ),
     Rule("PM963", "The probe of a container can fail", container_rules.probe_can_fail, of_containers=True),
     Rule("PM964", "The probe of a container asks this program", container_rules.probe_asks_this, of_containers=True),
-    Rule("PM965", "The engine runs one beat", container_rules.beat_is_one, of_containers=True),
+    Rule(
+        "PM965",
+        "One beat sends the tasks of a project",
+        container_rules.beat_is_one,
+        together=beat_rules.beats_differ,
+        of_both=True,
+        is_in_files=False,
+    ),
     Rule("PM966", "The stop signal of a container is graceful", container_rules.signal_is_graceful, of_containers=True),
 )
 
@@ -114,7 +129,7 @@ def findings(parts: Sequence[Part], comments: Sequence[Suppression] = ()) -> lis
     """Return the findings of all rules, in the order of files and lines; those that `comments` ignore are accepted."""
     found = [each for part in parts for rule in LINT if _concerns(rule, part) for each in rule.function(part)]
     on_host = [part for part in parts if not part.reader.runs_containers]
-    found += [each for rule in LINT for each in rule.together(on_host)]
+    found += [each for rule in LINT for each in rule.together(parts if rule.of_both else on_host)]
     found = suppressed(list(dict.fromkeys(found)), parts, comments, {rule.code: rule.is_in_files for rule in LINT})
     files = list(dict.fromkeys(file for part in parts for file in (part.file, *part.files)))
     return sorted(found, key=lambda each: (files.index(each.file), each.line, each.code))
