@@ -11,6 +11,7 @@ from procman.agent import LAUNCHER
 from procman.celery_cli.multi import multi_at
 from procman.celery_cli.parse import CeleryCommand, read_command
 from procman.celery_cli.script_file import SHELL, ScriptFile
+from procman.celery_cli.shell_replaced import replaces_itself
 from procman.celery_cli.start_script import read_script
 from procman.init.importing.understand import Understood, understood
 from procman.lint.inputs import Recognised, Shell
@@ -21,6 +22,8 @@ CELERY = re.compile(r"(?i)celery(?:_bin)?\}?\b")
 SUBCOMMAND = re.compile(r"(?i)\b(?:worker|beat|multi)\b")
 NAMED = re.compile(r"(?i)celery|\bbeat\b")
 EXEC = re.compile(r"(?:\A|[;&|\n])[ \t]*exec\s")
+PIPED = re.compile(r"(?:[^|;&\n]|>&|&>)*\|(?!\|)")
+"""What follows an `exec` that only replaces the shell of one command in a pipeline."""
 CHANGES_USER = re.compile(r"(?m)^[^#\n]*\b(?:setpriv\s[^#\n]{0,200}--reuid|gosu|su-exec|setuidgid|runuser|sudo\s+-u)\s")
 """A line of a script that runs a command as another user, even under a condition."""
 KILLS = re.compile(r"(?:\A|[;&|\n])[ \t]*(?:exec[ \t]+)?(?:/[\w/]{0,100}/)?(su|runuser)[ \t]")
@@ -83,12 +86,15 @@ def _recognised(name: str, words: Sequence[str], found: Understood, environment:
 
 def _shell(found: Understood, environment: Mapping[str, str], *, is_understood: bool) -> Shell:
     # The one that a stop does not pass.
-    script = next((each for each in found.scripts if not EXEC.search(each.text)), found.scripts[0])
-    # bash replaces itself with the last command of `-c`; dash, Debian's sh, does not (0.5.12).
-    uses_exec = EXEC.search(script.text) is not None or (script.path is None and Path(script.shell).name == "bash")
+    script = next((each for each in found.scripts if not _has_exec(each.text)), found.scripts[0])
+    uses_exec = _has_exec(script.text) or replaces_itself(script)
     uses_exec = not found.keeps_shell if is_understood and found.command else uses_exec
     secrets = tuple(name for each in found.scripts for name in _secrets(each, environment))
     return Shell(script.path, is_read=True, uses_exec=uses_exec, traps=bool(TRAP.search(script.text)), secrets=secrets)
+
+
+def _has_exec(text: str) -> bool:
+    return any(not PIPED.match(text, each.end()) for each in EXEC.finditer(text))
 
 
 def _secrets(file: ScriptFile, environment: Mapping[str, str]) -> list[str]:

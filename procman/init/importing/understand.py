@@ -11,6 +11,7 @@ from procman.celery_cli.multi import multi_at
 from procman.celery_cli.parse import CeleryCommand, read_command
 from procman.celery_cli.script_file import ScriptFile, script_started_by
 from procman.celery_cli.script_state import StartScript
+from procman.celery_cli.shell_replaced import replaces_itself
 from procman.celery_cli.start_script import read_script
 from procman.init.importing.existing import Existing, Remark, Stop
 from procman.init.importing.readers.unknown_words import needs_value
@@ -231,10 +232,8 @@ def _of_script(script: StartScript, file: ScriptFile, outside: Unwrapped, texts:
 
 
 def _keeps_shell(script: StartScript, file: ScriptFile) -> bool:
-    # bash replaces itself with the last command of `-c`; dash, Debian's sh, does not (0.5.12). The nodes of
-    # `celery multi` outlive the shell.
-    is_replaced = file.path is None and Path(file.shell).name == "bash"
-    return not (script.uses_exec or is_replaced or multi_at(script.words) is not None)
+    # The nodes of `celery multi` outlive the shell.
+    return not (script.uses_exec or replaces_itself(file) or multi_at(script.words) is not None)
 
 
 def _problem(script: StartScript, file: ScriptFile, lost: Sequence[str]) -> str:
