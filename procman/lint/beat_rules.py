@@ -54,9 +54,8 @@ def _runs(part: Part) -> bool:
 def _project(part: Part, command: CeleryCommand) -> Hashable:
     """Return what is equal for two beats of one project; None if that is unknown, or only one of them sends."""
     words = part.started.words
-    at = next((index for index, word in enumerate(words) if Path(word).name == "celery"), None)
-    options = options_in(words[at + 1 :] if at is not None else ())
-    chosen = tuple(sorted((name, value) for name, value in options if name in CHOOSE_THE_APP))
+    at = _celery_in(words)
+    chosen = _chosen(part)
     if at is None or part.container.surroundings is None or any(LOCKS.search(value) for _, value in chosen):
         return None
     variables = {**_variables(part), **command.environment}
@@ -64,6 +63,21 @@ def _project(part: Part, command: CeleryCommand) -> Hashable:
     place = part.file if part.reader.runs_containers else part.file.parent
     surroundings = (part.container.surroundings, _directory(part), _environment_files(part))
     return (part.reader, place, words[: at + 1], _app(command), chosen, deciding(variables), surroundings)
+
+
+def scheduler_locks(part: Part) -> bool:
+    """Return whether the command names a scheduler of which only one sends at a time."""
+    return any(LOCKS.search(value) for name, value in _chosen(part) if name in ("-S", "--scheduler"))
+
+
+def _chosen(part: Part) -> tuple[tuple[str, str], ...]:
+    at = _celery_in(part.started.words)
+    options = options_in(part.started.words[at + 1 :] if at is not None else ())
+    return tuple(sorted((name, value) for name, value in options if name in CHOOSE_THE_APP))
+
+
+def _celery_in(words: Sequence[str]) -> int | None:
+    return next((index for index, word in enumerate(words) if Path(word).name == "celery"), None)
 
 
 def _app(command: CeleryCommand) -> tuple[str, str]:

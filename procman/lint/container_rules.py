@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from procman.lint.beat_rules import scheduler_locks
+from procman.lint.container_init import signals_group
 from procman.lint.inputs import Finding, Part, Reader, finding
 from procman.model import Kind, Level
 
@@ -14,13 +16,21 @@ WORDS_OF_GRACE = {Reader.COMPOSE: "stop_grace_period", Reader.KUBERNETES: "termi
 
 GRACEFUL = ("TERM", "15", "INT", "2")
 
-INITS = ("tini", "tini-static", "docker-init", "dumb-init", "catatonit")
-
-IGNORED_STATUS = re.compile(r"(?:\|\||;|&&)\s*(?:true|:|/bin/true|exit\s+0|echo\b[^|;&]*)\s*\Z")
+IGNORED_STATUS = re.compile(r"(?:\|\||;|&&)\s*(?:(?:/usr)?(?:/bin/)?true|:|exit\s+0|echo\b[^|;&]*)\s*\Z")
 """The end of a shell command whose status is always 0, unless `&&` stops before it."""
 
-FINDS_ITSELF = re.compile(r"\bps\b[^|]*\|\s*grep\s+(?!-\w*v)[^|\[]*\Z")
-"""`ps | grep celery`, which always finds the grep."""
+ALWAYS_ZERO = re.compile(r"(?<!\|)\|&?\s*(?:(?:/usr)?/bin/)?(?:tee|cat|head|tail|wc|sort)\b[^|;&]*\Z")
+"""The end of a pipeline whose status is that of its last command, unless `pipefail` is set."""
+
+COMMENT = re.compile(r"\s#[^'\"\n]*\Z")
+
+GREP = r"\|\s*[ef]?grep\s+(?!(?:-\S+\s+){0,9}(?:-\w*v|--invert))[^|\[]*"
+FINDS_ITSELF = re.compile(rf"\bps\b[^|]*(?:{GREP})+(?:\|\|\s*exit\s+[1-9]\d*\s*)?\Z")
+"""`ps | grep celery`, which always finds the grep, or the shell whose text has all of the words."""
+
+SHELL = re.compile(r"(?:ba|da|z|k|a)?sh|busybox")
+NEEDS_SHELL = re.compile(r"\$\{?(?!\()[A-Za-z_]|\$\((?![A-Z_][A-Z0-9_]*\))|`")
+"""What only a shell replaces; Kubernetes itself replaces `$(NAME)`."""
 
 ASKS_WORKERS = re.compile(r"\bcelery\b.*\b(?:inspect|status)\b|\b(?:inspect\s+ping|control\.ping|\.inspect\()")
 NAMES_ONE = re.compile(r"(?:\s-d(?:\s|=|\w)|--destination|destination\s*=|HOSTNAME)")
@@ -61,39 +71,14 @@ def shell_is_replaced(part: Part) -> Iterator[Finding]:
 
 
 def init_signals_one(part: Part) -> Iterator[Finding]:
-    """Yield PM962: dumb-init signals its whole session, and tini the group with -g; measured with 1.2.5 and 0.19."""
+    """Yield PM962: dumb-init signals its whole session, and tini the group with -g."""
     if not part.has_pool_processes or part.command is None:
         return
-    signals = _signals_group(part.container.words, part.container.environment)
+    signals = signals_group(part.container.words, part.container.environment)
     if signals:
         why = f"{signals} sends TERM to the pool processes too: they exit at once, and their running tasks are lost"
         remedy = "dumb-init --single-child" if signals == "dumb-init" else "tini without -g"
         yield finding("PM962", Level.CRITICAL, part, part.command, part.command.name, why, remedy)
-
-
-def _signals_group(words: Sequence[str], environment: object) -> str:
-    """Return the init among `words` that signals the group; empty if there is none."""
-    for at, word in enumerate(words[:4]):
-        name = Path(word).name
-        if name not in INITS:
-            continue
-        options = _options(words[at + 1 :])
-        settings = environment if isinstance(environment, dict) else {}
-        if name == "dumb-init":
-            alone = {"-c", "--single-child"} & {*options} or str(settings.get("DUMB_INIT_SETSID", "1")) == "0"
-            return "" if alone else name
-        if any(re.fullmatch(r"-\w*g\w*", option) for option in options) or "TINI_KILL_PROCESS_GROUP" in settings:
-            return f"{name} -g"
-    return ""
-
-
-def _options(words: Sequence[str]) -> list[str]:
-    found = []
-    for word in words:
-        if word == "--" or not word.startswith("-"):
-            break
-        found.append(word)
-    return found
 
 
 def probe_can_fail(part: Part) -> Iterator[Finding]:
@@ -107,7 +92,7 @@ def probe_can_fail(part: Part) -> Iterator[Finding]:
 
 
 def _always_succeeds(words: Sequence[str]) -> str:
-    text = words[-1].strip() if words else ""
+    text = COMMENT.sub("", words[-1]).strip() if words else ""
     names = [Path(word).name for word in words]
     if names[:1] in (["true"], ["echo"], [":"]) or re.fullmatch(r"true|:|exit\s+0|echo\b[^|;&]*", text):
         return "it asks nothing"
@@ -116,6 +101,9 @@ def _always_succeeds(words: Sequence[str]) -> str:
     end = IGNORED_STATUS.search(text)
     if end and not end[0].startswith("&&"):
         return f"it ends with `{end[0].strip('|; ')}`"
+    end = None if "pipefail" in " ".join(words) else ALWAYS_ZERO.search(text)
+    if end and len(words) > 1:
+        return f"its status is that of `{end[0].strip('|& ')}`"
     return "grep finds itself among the processes" if FINDS_ITSELF.search(text) else ""
 
 
@@ -137,21 +125,33 @@ def probe_asks_this(part: Part) -> Iterator[Finding]:
             why = "workers answer for beat, which does not: the probe succeeds although beat has stopped ticking"
         elif not NAMES_ONE.search(text):
             why = "any worker of the app answers: the probe succeeds as long as another one works"
+        elif unexpanded := _unexpanded(probe.words):
+            why = f"no shell replaces {unexpanded}: no worker has this name, and the probe always fails"
         else:
             continue
         remedy = "a probe of this program: procman export renders one that reads its heartbeat"
         yield finding("PM964", Level.WARNING, part, probe.setting, probe.setting.name, why, remedy)
 
 
+def _unexpanded(words: Sequence[str]) -> str:
+    """Return the first word that only a shell, which the probe has not, would expand."""
+    if any(SHELL.fullmatch(Path(word).name) for word in words):
+        return ""
+    return next((word for word in words if NEEDS_SHELL.search(word) and "\n" not in word and " " not in word), "")
+
+
 def beat_is_one(part: Part) -> Iterator[Finding]:
     """Yield PM965."""
-    if part.celery is not Kind.BEAT:
+    if not (part.celery is Kind.BEAT or _has_beat(part)) or scheduler_locks(part):
         return
     yield from _autoscaled(part)
     container, at, level = part.container, part.container.strategy, Level.CRITICAL
     option, remedy = "strategy", "a StatefulSet with one replica"
-    if container.replicas > 1:
-        at, option, remedy = None, "replicas", "replicas: 1"
+    if container.controller == "DaemonSet":
+        at, option = None, "kind"
+        why = "a beat runs on each node, and each sends every periodic task"
+    elif container.replicas > 1:
+        at, option, remedy = None, "replicas", "a program of its own for beat" if _has_beat(part) else "replicas: 1"
         why = f"{container.replicas} beats run, and each sends every periodic task"
     elif container.controller == "CronJob" and (at is None or at.value == "Allow"):
         option = "kind"
@@ -164,6 +164,12 @@ def beat_is_one(part: Part) -> Iterator[Finding]:
     else:
         return
     yield finding("PM965", level, part, at, option, why, remedy)
+
+
+def _has_beat(part: Part) -> bool:
+    """Return whether it is a worker with a beat (-B)."""
+    command = part.started.command
+    return part.celery is Kind.WORKER and command is not None and command.with_beat
 
 
 def _autoscaled(part: Part) -> Iterator[Finding]:

@@ -23,11 +23,12 @@ from procman.model import Level
 UNIT_SUFFIXES = (".service", ".target", ".timer", ".socket", ".path", ".mount", ".slice")
 UNIT_SECTION = re.compile(r"^\[(Unit|Service|Install)\]\s*$", re.MULTILINE)
 IN_DIRECTORIES = (".conf", ".ini", ".service", ".yaml", ".yml")
-YAML = (".yaml", ".yml")
+YAML = (".yaml", ".yml", ".json")
 KUSTOMIZATION = re.compile(r"(?i)kustomization(?:\.ya?ml)?")
 DOCKERFILE = re.compile(r"(?i)(?:.*\.)?(?:dockerfile|containerfile)(?:\..*)?")
-COMPOSE = re.compile(r"^services:", re.MULTILINE)
-KUBERNETES = (re.compile(r"^apiVersion:", re.MULTILINE), re.compile(r"^kind:", re.MULTILINE))
+COMPOSE = re.compile(r"""^(["']?)services\1\s*:""", re.MULTILINE)
+KUBERNETES = tuple(re.compile(rf"""^(["']?){key}\1\s*:""", re.MULTILINE) for key in ("apiVersion", "kind"))
+IN_JSON = tuple(re.compile(rf'"{key}"\s*:') for key in ("apiVersion", "kind"))
 MOST_FILES = 1000
 """In a directory."""
 OF_NO_READER = "not a file of supervisord, systemd, Compose, Docker or Kubernetes"
@@ -172,6 +173,9 @@ def _is_candidate(path: Path) -> bool:
 
 
 def _reader_of_yaml(text: str) -> Reader | None:
+    text = text.removeprefix("\ufeff")
+    if text.lstrip().startswith("{"):
+        return Reader.KUBERNETES if all(each.search(text) for each in IN_JSON) else None
     if COMPOSE.search(text):
         return Reader.COMPOSE
     return Reader.KUBERNETES if all(each.search(text) for each in KUBERNETES) else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -62,6 +63,7 @@ class _Service:
         grace, signal = self._given("stop_grace_period"), self._given("stop_signal")
         deploy = self.service.get("deploy")
         replicas = (deploy.get("replicas") if isinstance(deploy, dict) else None) or self.service.get("scale")
+        count = self.compose.text(replicas)
         return Container(
             words=tuple(words),
             default_grace_seconds=DEFAULT_GRACE,
@@ -70,14 +72,14 @@ class _Service:
             stop_signal=signal,
             probes=tuple(self._probes()),
             environment=environment,
-            replicas=replicas if isinstance(replicas, int) else 1,
+            replicas=int(count) if re.fullmatch("[0-9]{1,9}", count) else 1,
             starts=not self.service.get("profiles") and not _is_none(deploy, self.service),
             surroundings=flattened([self.service.get(key) for key in SURROUNDINGS]),
         )
 
     def _probes(self) -> list[Probe]:
         check = self.service.get("healthcheck")
-        test = check.get("test") if isinstance(check, dict) else None
+        test = check.get("test") if isinstance(check, dict) and not _is_true(check.get("disable")) else None
         words = probe_words(test if isinstance(test, list) else [] if test is None else ["CMD-SHELL", test])
         words = tuple(self.compose.text(word) for word in words)
         return [Probe(self._setting("healthcheck", " ".join(words)), words)] if words else []
@@ -138,6 +140,10 @@ def _line_of(variable: str, service: str, document: YamlDocument) -> int | None:
     at = ("services", service, "environment")
     entry = variable if isinstance(written, Mapping) else names.index(variable)
     return next((document.lines[path] for path in ((*at, entry), at, at[:2]) if path in document.lines), 1)
+
+
+def _is_true(value: object) -> bool:
+    return str(value).lower() == "true"
 
 
 def probe_words(test: Sequence[Any]) -> tuple[str, ...]:

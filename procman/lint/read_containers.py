@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from procman.init.importing.understand import understood
-from procman.lint.container_rules import INITS
+from procman.lint.container_init import without_init
 from procman.lint.find_celery import recognised
 from procman.lint.inputs import Recognised
 
@@ -17,7 +17,7 @@ ENTRY_POINT = re.compile(r".*\.(?:sh|bash)|.*entry-?point.*", re.IGNORECASE)
 
 def started_in_container(name: str, words: Sequence[str], environment: Mapping[str, str]) -> Recognised:
     """Return what `words` start, behind an init and the script that is the entry point of most images."""
-    inside = _without_init(words)
+    inside = without_init(words)
     if not inside:
         return Recognised()
     found = _recognised(name, inside, environment)
@@ -30,13 +30,3 @@ def started_in_container(name: str, words: Sequence[str], environment: Mapping[s
 def _recognised(name: str, words: Sequence[str], environment: Mapping[str, str]) -> Recognised:
     found = understood(list(words), environment, None, place=name, sees_files=False)
     return recognised(name, words, found, environment)
-
-
-def _without_init(words: Sequence[str]) -> list[str]:
-    rest = list(words)
-    while rest and Path(rest[0]).name in INITS:
-        rest = rest[1:]
-        while rest and rest[0].startswith("-"):
-            if rest.pop(0) == "--":
-                break
-    return rest

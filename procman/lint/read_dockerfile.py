@@ -5,18 +5,16 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from procman.init.importing.contents import content_of
+from procman.lint.dockerfile_stages import OPTION, last_stage
 from procman.lint.inputs import Container, Part, Probe, Reader, Setting
 from procman.lint.read_containers import started_in_container
 
 INSTRUCTION = re.compile(r"\s*(?P<name>[A-Za-z]+)\s+(?P<rest>.*)", re.DOTALL)
 COMMENT = re.compile(r"\s*#")
-OPTION = re.compile(r"--[\w-]+=\S+\s+")
 REFERENCE = re.compile(r"\$\{[^}]*\}|\$\w+")
-ASSIGNMENT = re.compile(r"""(\w+)=("(?:[^"\\]|\\.)*"|'[^']*'|\S*)""")
 SHELL = ("/bin/sh", "-c")
 
 
@@ -43,8 +41,9 @@ def _instructions(text: str) -> Iterator[tuple[int, str, str]]:
 
 
 def _part(file: Path, instructions: Sequence[tuple[int, str, str]]) -> Part:
-    stage, variables = _last_stage(file, instructions)
-    environment = {name: each.value for name, each in variables.items()}
+    last = last_stage(instructions)
+    stage = last.instructions
+    environment = {name: value for name, (_, value) in last.variables.items()}
     words = _command(stage)
     at = stage.get("CMD") or stage.get("ENTRYPOINT")
     name = "CMD" if "CMD" in stage else "ENTRYPOINT"
@@ -55,31 +54,12 @@ def _part(file: Path, instructions: Sequence[tuple[int, str, str]]) -> Part:
         file.name,
         files=(file,),
         command=Setting(name, at[1], file, at[0]) if at else None,
-        variables={name: replace(each, value=REFERENCE.sub("", each.value)) for name, each in variables.items()},
+        variables={
+            name: Setting("ENV", REFERENCE.sub("", value), file, line) for name, (line, value) in last.variables.items()
+        },
         started=started_in_container(file.name, words, environment),
         container=_container(file, stage, words, environment),
     )
-
-
-def _last_stage(
-    file: Path, instructions: Sequence[tuple[int, str, str]]
-) -> tuple[dict[str, tuple[int, str]], dict[str, Setting]]:
-    """Return the instructions and the variables of the stage that becomes the image, with those it begins from."""
-    stage: dict[str, tuple[int, str]] = {}
-    variables: dict[str, Setting] = {}
-    stages = {"": (stage, variables)}
-    for line, name, rest in instructions:
-        if name == "FROM":
-            base, *alias = OPTION.sub("", rest).split()[::2] or [""]
-            before = stages.get(base.lower(), ({}, {}))
-            stage, variables = dict(before[0]), dict(before[1])
-            stages.update({each.lower(): (stage, variables) for each in alias})
-        elif name == "ENV":
-            found = ASSIGNMENT.findall(rest) if "=" in rest.partition(" ")[0] else [rest.partition(" ")[::2]]
-            variables |= {key: Setting("ENV", value.strip("\"' "), file, line) for key, value in found}
-        else:
-            stage[name] = (line, rest)
-    return stage, variables
 
 
 def _container(
@@ -91,22 +71,26 @@ def _container(
         text = OPTION.sub("", check[1] + " ")
         found = re.fullmatch(r"CMD\s+(.*)", text.strip(), re.DOTALL)
         if found:
-            probes.append(Probe(Setting("HEALTHCHECK", found[1], file, check[0]), _form(found[1], SHELL)))
+            probes.append(Probe(Setting("HEALTHCHECK", found[1], file, check[0]), _form(found[1], _shell(stage))))
     return Container(
         words=tuple(words),
-        stop_signal=Setting("STOPSIGNAL", signal[1], file, signal[0]) if signal else None,
+        stop_signal=Setting("STOPSIGNAL", signal[1], file, signal[0]) if signal and signal[1] else None,
         probes=tuple(probes),
         environment=environment,
     )
 
 
 def _command(stage: dict[str, tuple[int, str]]) -> tuple[str, ...]:
-    shell = tuple(_form(stage["SHELL"][1], SHELL)) if "SHELL" in stage else SHELL
+    shell = _shell(stage)
     entry_point = _form(stage["ENTRYPOINT"][1], shell) if "ENTRYPOINT" in stage else ()
     if "ENTRYPOINT" in stage and _exec_form(stage["ENTRYPOINT"][1]) is None:
         # A shell does not pass the words of CMD on.
         return entry_point
     return (*entry_point, *(_form(stage["CMD"][1], shell) if "CMD" in stage else ()))
+
+
+def _shell(stage: dict[str, tuple[int, str]]) -> tuple[str, ...]:
+    return _form(stage["SHELL"][1], SHELL) if "SHELL" in stage else SHELL
 
 
 def _form(text: str, shell: Sequence[str]) -> tuple[str, ...]:

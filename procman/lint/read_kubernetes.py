@@ -40,7 +40,7 @@ PROBES = ("startupProbe", "livenessProbe", "readinessProbe")
 
 def kubernetes_parts(files: Sequence[Path]) -> list[Part]:
     """Return every container in `files`, and every ConfigMap; raise ProcmanError for a file that is no YAML."""
-    documents = [(file, each) for file in files for each in yaml_documents(file, yaml_text(file))]
+    documents = [(file, each) for file in files for each in yaml_documents(file, _content_of(file))]
     scaled = dict(each for file, document in documents for each in autoscaled(file, document))
     parts = [part for file, document in documents for part in _of_document(file, document)]
     return [_scaled(part, scaled) for part in parts]
@@ -49,6 +49,12 @@ def kubernetes_parts(files: Sequence[Path]) -> list[Part]:
 def _scaled(part: Part, scaled: Mapping[str, Setting]) -> Part:
     most = scaled.get(part.name.rpartition("/")[0])
     return replace(part, container=replace(part.container, most_replicas=most)) if most else part
+
+
+def _content_of(file: Path) -> str:
+    text = yaml_text(file)
+    # JSON may be indented with tabs, which YAML does not allow; its strings cannot contain any.
+    return text.replace("\t", " ") if file.suffix == ".json" else text
 
 
 def _of_document(file: Path, document: YamlDocument) -> Iterator[Part]:

@@ -120,7 +120,10 @@ def test_template_that_is_not_rendered_is_an_error(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("test", "code"),
     [
-        ('["CMD", "celery", "-A", "site", "inspect", "ping", "-d", "celery@$$HOSTNAME"]', None),
+        ('["CMD-SHELL", "celery -A site inspect ping -d celery@$$HOSTNAME"]', None),
+        ('["CMD", "celery", "-A", "site", "inspect", "ping", "-d", "celery@host"]', None),
+        # No shell replaces the variable.
+        ('["CMD", "celery", "-A", "site", "inspect", "ping", "-d", "celery@$$HOSTNAME"]', "PM964"),
         ('["CMD", "celery", "-A", "site", "status"]', "PM964"),
         ('["CMD", "true"]', "PM963"),
         ('["NONE"]', None),

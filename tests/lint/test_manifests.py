@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -140,3 +141,27 @@ def test_dockerfile_of_any_name_is_recognised(tmp_path: Path) -> None:
     file = tmp_path / "worker.image"
     file.write_text('# syntax=docker/dockerfile:1\nARG VERSION=3\n\nfrom python:3\nCMD ["celery", "-A", "x", "beat"]\n')
     assert [each.name for each in lint([file]).programs] == ["worker.image"]
+
+
+@pytest.mark.parametrize(
+    "text", [f"\ufeff{BEAT}", BEAT.replace("apiVersion", '"apiVersion"').replace("kind", "'kind'")]
+)
+def test_manifest_is_recognised_behind_a_byte_order_mark_and_with_quotes(tmp_path: Path, text: str) -> None:
+    assert [each.code for each in linted(tmp_path, text).findings] == ["PM965"]
+
+
+def test_manifest_in_json_has_lines(tmp_path: Path) -> None:
+    pod = {"containers": [{"name": "beat", "command": ["celery", "-A", "site", "beat"]}]}
+    beat = {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "beat"},
+        "spec": {"template": {"spec": pod}},
+    }
+    document = {"apiVersion": "v1", "kind": "List", "items": [{"kind": "Service"}, beat]}
+    text = json.dumps(document, indent="\t")
+    line = next(number for number, each in enumerate(text.splitlines(), 1) if '"command"' in each)
+    assert places(linted(tmp_path, text, "list.json")) == [("PM965", line, "Deployment/beat/beat")]
+    assert places(linted(tmp_path, json.dumps(document), "list.yaml")) == [("PM965", 1, "Deployment/beat/beat")]
+    with pytest.raises(NotAllRead, match="not a file of supervisord"):
+        linted(tmp_path, '{"name": "site", "version": "1"}', "package.json")
