@@ -262,8 +262,10 @@ class KubernetesProgram:
 
     memory_mib: int | None = setting(None, MEMORY_MIB, between=(1, 2**24))
     cpu_millicores: int | None = setting(None, CPU_MILLICORES, between=(1, 1_000_000))
-    max_replicas: int = setting(
-        10, "Largest number of pods to which KEDA scales the worker. Only with keda_broker.", between=(1, 1000)
+    max_replicas: int | None = setting(
+        None,
+        "Largest number of pods to which KEDA scales the worker. Only with keda_broker and queues. If unset, 10.",
+        between=(1, 1000),
     )
 
 
@@ -417,8 +419,10 @@ class KubernetesSettings:
         "timeout is accepted.",
         "PLATFORM",
     )
-    user_id: int = setting(
-        1000, "Number of the user in the image that the programs run as; not root.", between=(1, 2**31 - 1)
+    user_id: int | None = setting(
+        None,
+        "Number of the user in the image that the programs run as; not root. If unset, 1000.",
+        between=(1, 2**31 - 1),
     )
     group_id: int = setting(
         1000, "Number of the group that the programs run as and that volumes belong to.", between=(1, 2**31 - 1)

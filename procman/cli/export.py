@@ -11,6 +11,7 @@ from procman.agent import BESIDE_LAUNCHER, LAUNCHER
 from procman.cli.safe_streams import echo_lines, ignore_lost_output
 from procman.cli.selection import Selection
 from procman.export import TARGETS, target_named
+from procman.output.terminal import printable
 from procman.project import RenderedFile
 
 AGENT = {*BESIDE_LAUNCHER, LAUNCHER}
@@ -50,6 +51,8 @@ def export(selection: Selection, target: str, output: Path | None) -> None:
     found = target_named(target)
     project = selection.configured(standard_input=True, target=found)
     rendering = found.render(project)
+    for note in found.notes(project):
+        click.echo(printable(f"procman: {note}"), err=True)
     if output:
         from procman.deploy.export import Export, write_export
 

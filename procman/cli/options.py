@@ -88,7 +88,7 @@ def project_options(**more: Any) -> list[click.Parameter]:
     configuration = click.Option(
         ["--config", "configuration"],
         type=click.Path(path_type=Path),
-        help=f"Use this procman.toml; - is standard input, for render, check and diff.  {default}",
+        help=f"Use this procman.toml; - is standard input, for render, export, check and diff.  {default}",
         **more,
     )
     project = click.Option(

@@ -160,6 +160,8 @@ class Document:
 def unknown(found: str, value: object, known: Collection[str]) -> str:
     """Return the message about the key or table `found`, which is not among the `known` names of its table."""
     what = "table" if isinstance(value, Mapping) else "key"
+    if found == "command" and "argv" in known:
+        return "unknown key; did you mean argv?"
     place = place_of(found)
     return f"unknown {what} here; {place}" if place else f"unknown {what}{did_you_mean(found, known)}"
 

@@ -366,7 +366,9 @@ VARIABLES = list_of(VARIABLE, "a list of variable names")
 IMAGE = matching(
     "the name of an image, such as registry.example.org/catmaid:2026-11", r"[A-Za-z0-9][A-Za-z0-9._:/@-]*", names=True
 )
-KUBERNETES_VERSION = matching('a version of Kubernetes in quotes, such as "1.28"', r"1\.(19|[2-9][0-9])", names=True)
+KUBERNETES_VERSION = matching(
+    'a version of Kubernetes from 1.19 on, in quotes, such as "1.28"', r"1\.(19|[2-9][0-9])", names=True
+)
 PLATFORM = choice("fargate")
 KEDA_BROKER = choice("rabbitmq", "redis")
 PORTS = list_of(integer(1, 65_535), "a list of ports, such as [5672, 5432]")

@@ -54,6 +54,10 @@ class Compose:
         users = tuple(program.name for program in project.programs)
         return Rendering((), (RenderedFile(FILE, text, 0o644, None, None, users), *agent_files(project, AGENT)))
 
+    def notes(self, _: Project) -> tuple[str, ...]:
+        """Return what the file assumes because no key sets it: nothing, as the image is a variable."""
+        return ()
+
 
 TARGET = Compose()
 

@@ -147,9 +147,10 @@ def memory_problems(program: Program, memory: int | None, key: str) -> Iterator[
         return
     each, count = worker.max_memory_per_child_kib, worker.autoscale[0] if worker.autoscale else worker.concurrency
     if isinstance(count, int) and each * (count + 1) > memory * 1024:
+        pool = f"{count} pool process{'' if count == 1 else 'es'} of {each} KiB"
         problem = (
-            f"{count} pool processes of {each} KiB and the main process need {each * (count + 1) // 1024} MiB, and the "
-            f"container may use {memory}: the kernel would kill a process before Celery replaces it. Set at most "
+            f"{pool} and the main process need {each * (count + 1) // 1024} MiB, and the container may use "
+            f"{memory}: the kernel would kill a process before Celery replaces it. Set at most "
             f"{memory * 1024 // (count + 1)}, or a larger {key}"
         )
         yield f"{program.key}.max_memory_per_child_kib", problem
@@ -172,9 +173,9 @@ RULES = (
         refused="False",
     ),
     Rule("program.umask", "no engine sets it: remove it, and set the modes of your volumes", refused=r"^(?!18$)"),
-    Rule("program.nice", "no engine sets it: remove it ({value})", refused="[^0]"),
-    Rule("program.memory_high_mib", "only systemd slows a program down: use memory_max_mib ({value})"),
-    Rule("program.cpu_weight", "only systemd has it: remove it ({value})"),
+    Rule("program.nice", "no engine sets it: remove it", refused="[^0]"),
+    Rule("program.memory_high_mib", "only systemd slows a program down: use memory_max_mib"),
+    Rule("program.cpu_weight", "only systemd has it: remove it"),
     Rule(
         "command.stdout",
         "the engine keeps the log of a container: remove it, or set /dev/stdout",

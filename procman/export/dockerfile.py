@@ -38,6 +38,10 @@ class Dockerfile:
         users = tuple(program.name for program in project.programs)
         return Rendering((), (RenderedFile(FILE, text, 0o644, None, None, users), *agent_files(project, AGENT)))
 
+    def notes(self, _: Project) -> tuple[str, ...]:
+        """Return what the lines assume because no key sets it: nothing."""
+        return ()
+
 
 TARGET = Dockerfile()
 

@@ -8,8 +8,11 @@ from typing import Any
 import pytest
 import yaml
 
+from procman.cli.main import run
+from procman.export.kubernetes.rules import NEWEST
 from procman.launch import agent_source, launch_of
 from tests.export.projects import FULL, expanded, export, objects, project, readme, rendered, rendering
+from tests.export.tools import VERSIONS
 
 
 @pytest.fixture
@@ -292,3 +295,21 @@ def test_agent_is_complete_and_small_enough_for_apply() -> None:
 
 def test_export_is_deterministic() -> None:
     assert rendered(FULL, "kubernetes") == rendering(FULL, "kubernetes")
+
+
+def test_assumptions_are_noted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    configuration = tmp_path / "procman.toml"
+    configuration.write_text(readme() + '[kubernetes]\nversion = "1.99"\n')
+    assert run(["--config", str(configuration), "export", "kubernetes"]) == 0
+    assert capsys.readouterr().err.splitlines() == [
+        "procman: [kubernetes] image is not set: an overlay has to replace the image catmaid of the manifests",
+        "procman: [kubernetes] user_id is not set: the programs run as 1000, not as www-data of the image",
+        "procman: [kubernetes] version 1.99 is newer than any that procman knows (1.37)",
+    ]
+    configuration.write_text(FULL.replace("[kubernetes]", "[kubernetes]\nuser_id = 1000"))
+    assert run(["--config", str(configuration), "export", "kubernetes"]) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_newest_version_is_the_newest_in_the_tests() -> None:
+    assert VERSIONS[-1] == NEWEST

@@ -36,6 +36,7 @@ def refused(output: Path, text: str = FULL, target: str = "kubernetes", project:
 
 
 SMALLER = FULL.replace("[command.flower]", "[command.monitor]").replace('keda_broker = "rabbitmq"\n', "")
+SMALLER = SMALLER.replace("max_replicas = 6\n", "")
 
 
 @pytest.mark.parametrize("target", ["compose", "dockerfile", "kubernetes"])

@@ -17,6 +17,9 @@ EVICTED_AFTER_SECONDS = 600
 """The cluster autoscaler waits no longer than this for a pod of a node that it removes (--max-graceful-termination-sec,
 its default)."""
 
+USER_ID = 1000
+"""The user of most images that have one."""
+
 STARTUP_PERIOD_SECONDS = 5
 STARTUP_SECONDS = 600
 """How long the import of the app may take."""
@@ -52,7 +55,7 @@ def pod(project: Project, each: Contained, common: Mapping[str, str], maps: Sequ
         "has_common": bool(common),
         "grace": grace_seconds(project, each),
         "stays": grace_seconds(project, each) > EVICTED_AFTER_SECONDS,
-        "user": settings.user_id,
+        "user": settings.user_id or USER_ID,
         "group": settings.group_id,
         "memory": f"{memory}Mi" if memory else None,
         "cpu": _cpu(project, each),

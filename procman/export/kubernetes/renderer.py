@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from procman.backends.record import Rule
 from procman.export.containers import TOP, Contained, replicated
 from procman.export.kubernetes.agent import agent_maps
-from procman.export.kubernetes.pod import common_environment, pod
-from procman.export.kubernetes.rules import RULES, grace_seconds, since
+from procman.export.kubernetes.pod import USER_ID, common_environment, pod
+from procman.export.kubernetes.rules import NEWEST, RULES, grace_seconds, is_newer, since
 from procman.model import Kind
 from procman.project import Project, RenderedFile, Rendering, Worker
 from procman.templating import Templates
@@ -26,6 +26,8 @@ BROKER_PARAMETERS = {"rabbitmq": "host", "redis": "address"}
 BUDGETS = "disruption_budgets.yaml"
 """No program has a name with an underscore, and thus no manifest of a program this one."""
 
+MAX_REPLICAS = 10
+
 LONGEST_WINDOW_SECONDS = 3600
 """The longest `stabilizationWindowSeconds` that the autoscaler accepts."""
 
@@ -40,6 +42,16 @@ class Kubernetes:
     def render(self, project: Project) -> Rendering:
         """Return the base, and beside it the bases with a ScaledObject for KEDA and with a NetworkPolicy."""
         return Rendering((), tuple(_Renderer(project).files()))
+
+    def notes(self, project: Project) -> Iterator[str]:
+        """Yield what the manifests assume because no key sets it."""
+        settings = project.kubernetes
+        if settings.image is None:
+            yield f"[kubernetes] image is not set: an overlay has to replace the image {project.name} of the manifests"
+        if settings.user_id is None:
+            yield f"[kubernetes] user_id is not set: the programs run as {USER_ID}, not as {project.user} of the image"
+        if is_newer(project):
+            yield f"[kubernetes] version {settings.version} is newer than any that procman knows ({NEWEST})"
 
 
 TARGET = Kubernetes()
@@ -125,7 +137,7 @@ def _scaling(project: Project, each: Contained) -> dict[str, object]:
     return {
         "name": each.program.name,
         "least": max(each.replicas, 1),
-        "most": max(each.program.kubernetes.max_replicas, each.replicas),
+        "most": max(each.program.kubernetes.max_replicas or MAX_REPLICAS, each.replicas),
         "window": min(max(grace_seconds(project, each), 300), LONGEST_WINDOW_SECONDS),
         "queues": worker.queues,
         "messages": str(worker.concurrency if isinstance(worker.concurrency, int) else (worker.autoscale or (1,))[0]),

@@ -14,6 +14,9 @@ from procman.project import Command, Program, Project, Worker
 CAPS = {"fargate": 120}
 """The longest stop, in seconds, that a platform allows."""
 
+NEWEST = "1.37"
+"""The newest version of Kubernetes whose schemas the manifests were checked with."""
+
 LONGEST_OF_BEAT = 52
 """Characters of the name of a StatefulSet: its pods get a label with the name and a hash."""
 
@@ -27,6 +30,11 @@ SECRET_KEY = re.compile(r"[A-Za-z0-9._-]+")
 def since(project: Project, version: str) -> bool:
     """Return whether every supported version of Kubernetes has what `version` added."""
     return _minor(project.kubernetes.version) >= _minor(version)
+
+
+def is_newer(project: Project) -> bool:
+    """Return whether the version is newer than `NEWEST`."""
+    return _minor(project.kubernetes.version) > _minor(NEWEST)
 
 
 def _minor(version: str) -> int:
@@ -67,8 +75,19 @@ def _of_program(project: Project, program: Program) -> Iterator[tuple[str, str]]
     if file and not SECRET_KEY.fullmatch(file.name):
         yield "project.environment_file", "the key of a Secret has only letters, digits and . _ -: rename the file"
     yield from _of_environment(project, program)
+    yield from _of_scaling(project, program)
     if isinstance(program.options, Worker):
         yield from _of_worker(project, program, program.options)
+
+
+def _of_scaling(project: Project, program: Program) -> Iterator[tuple[str, str]]:
+    if program.kubernetes.max_replicas is None:
+        return
+    key = f"{program.key}.kubernetes.max_replicas"
+    if not (isinstance(program.options, Worker) and program.options.queues):
+        yield key, "only a worker with the key queues is scaled: remove it, or set queues"
+    elif project.kubernetes.keda_broker is None:
+        yield key, "only KEDA scales: remove it, or set keda_broker in [kubernetes]"
 
 
 def _of_worker(project: Project, program: Program, worker: Worker) -> Iterator[tuple[str, str]]:
@@ -107,9 +126,9 @@ def _of_name(each: Contained) -> Iterator[tuple[str, str]]:
 
 RULES = (
     *OF_CONTAINERS,
-    Rule("program.tasks_max", "the kubelet limits processes (podPidsLimit), no manifest does: remove it ({value})"),
-    Rule("command.user", "every container runs as user_id of [kubernetes]: remove it ({value})"),
-    Rule("command.group", "every container runs as group_id of [kubernetes]: remove it ({value})"),
+    Rule("program.tasks_max", "the kubelet limits processes (podPidsLimit), no manifest does: remove it"),
+    Rule("command.user", "every container runs as user_id of [kubernetes], not as {value}: remove it"),
+    Rule("command.group", "every container runs as group_id of [kubernetes], not as {value}: remove it"),
     Rule(
         "command.stop_signal",
         "Kubernetes sends TERM, or the STOPSIGNAL of the image: remove it, and put STOPSIGNAL into an image for this "
