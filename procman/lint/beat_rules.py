@@ -52,7 +52,7 @@ def _runs(part: Part) -> bool:
 
 
 def _project(part: Part, command: CeleryCommand) -> Hashable:
-    """Return what is equal for two beats of one project; None if that is unknown, or only one of them sends."""
+    """Return a value that the beats of one project share; None if it is unknown, or only one of them sends."""
     words = part.started.words
     at = _celery_in(words)
     chosen = _chosen(part)

@@ -78,7 +78,9 @@ def init_signals_one(part: Part) -> Iterator[Finding]:
     if signals:
         why = f"{signals} sends TERM to the pool processes too: they exit at once, and their running tasks are lost"
         remedy = "dumb-init --single-child" if signals == "dumb-init" else "tini without -g"
-        yield finding("PM962", Level.CRITICAL, part, part.command, part.command.name, why, remedy)
+        first = part.container.entry_point
+        at = first if first and signals.partition(" ")[0] in first.value else part.command
+        yield finding("PM962", Level.CRITICAL, part, at, at.name, why, remedy)
 
 
 def probe_can_fail(part: Part) -> Iterator[Finding]:

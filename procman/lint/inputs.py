@@ -102,6 +102,8 @@ class Container:
 
     words: tuple[str, ...] = ()
     """The command, with an init or shell in front of Celery."""
+    entry_point: Setting | None = None
+    """The setting whose words come first, if the command is in two."""
     default_grace_seconds: float | None = None
     """How long the engine waits after a stop signal if the file does not set it; None: the file cannot set it."""
     grace: Setting | None = None

@@ -66,6 +66,7 @@ class _Service:
         count = self.compose.text(replicas)
         return Container(
             words=tuple(words),
+            entry_point=self._setting("entrypoint", " ".join(self._words("entrypoint"))),
             default_grace_seconds=DEFAULT_GRACE,
             grace=grace,
             grace_seconds=seconds_of(grace.value) if grace else None,

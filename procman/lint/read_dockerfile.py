@@ -65,7 +65,7 @@ def _part(file: Path, instructions: Sequence[tuple[int, str, str]]) -> Part:
 def _container(
     file: Path, stage: dict[str, tuple[int, str]], words: Sequence[str], environment: dict[str, str]
 ) -> Container:
-    signal, check = stage.get("STOPSIGNAL"), stage.get("HEALTHCHECK")
+    signal, check, first = stage.get("STOPSIGNAL"), stage.get("HEALTHCHECK"), stage.get("ENTRYPOINT")
     probes = []
     if check:
         text = OPTION.sub("", check[1] + " ")
@@ -74,6 +74,7 @@ def _container(
             probes.append(Probe(Setting("HEALTHCHECK", found[1], file, check[0]), _form(found[1], _shell(stage))))
     return Container(
         words=tuple(words),
+        entry_point=Setting("ENTRYPOINT", first[1], file, first[0]) if first else None,
         stop_signal=Setting("STOPSIGNAL", signal[1], file, signal[0]) if signal and signal[1] else None,
         probes=tuple(probes),
         environment=environment,

@@ -176,6 +176,9 @@ class _Reader:
         replicas = _at(self.object, "spec", "replicas")
         return Container(
             words=tuple(words),
+            entry_point=self._setting(
+                (*self.path, "command"), " ".join(map(str, _list(self.container.get("command"))))
+            ),
             default_grace_seconds=DEFAULT_GRACE_SECONDS,
             grace=at if isinstance(grace, int) else None,
             grace_seconds=float(grace) if isinstance(grace, int) else None,

@@ -102,6 +102,16 @@ def test_lint_that_recognises_no_celery_program_exits_with_2_unless_something_is
     assert "not Celery, searched only for secrets: program:web\n" in shown
     assert "no Celery program recognised" not in shown
     assert (f"no Celery program recognised in {file}" in error) == (status == 2)
+    assert "subdirectories" not in error
+
+
+def test_lint_of_a_directory_without_celery_reports_that_subdirectories_are_not_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "templates").mkdir()
+    (tmp_path / "templates/site.conf").write_text(SECTION)
+    assert run(["check", "--lint", str(tmp_path)]) == 2
+    assert "The subdirectories of a directory are not read." in " ".join(capsys.readouterr().err.split())
 
 
 def test_lint_counts_the_findings_that_comments_ignore_and_shows_their_reasons(

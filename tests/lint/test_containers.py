@@ -59,7 +59,7 @@ def test_findings_have_the_line_and_the_program() -> None:
         ("PM960", 13, "Deployment/worker/worker"),
         ("PM965", 27, "Deployment/beat/beat"),
     ]
-    assert lines("07-init-signals-the-group.yaml") == [("PM962", 5, "worker"), ("PM962", 10, "slow")]
+    assert lines("07-init-signals-the-group.yaml") == [("PM962", 4, "worker"), ("PM962", 9, "slow")]
     assert lines("08-shell-form.Dockerfile") == [
         ("PM966", 5, "08-shell-form.Dockerfile"),
         ("PM963", 6, "08-shell-form.Dockerfile"),
@@ -142,3 +142,21 @@ def test_probe(tmp_path: Path, test: str, code: str | None) -> None:
         f"    healthcheck:\n      test: {test}\n"
     )
     assert [each.code for each in lint([file]).findings] == ([code] if code else [])
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "line"),
+    [
+        ("Dockerfile", 'FROM x\nENTRYPOINT ["tini", "-g", "--"]\nCMD ["celery", "-A", "x", "worker"]\n', 2),
+        ("Dockerfile", 'FROM x\nENTRYPOINT ["/run.sh"]\nCMD ["tini", "-g", "celery", "-A", "x", "worker"]\n', 3),
+        (
+            "compose.yaml",
+            "services:\n  w:\n    command: celery -A x worker\n    entrypoint: dumb-init --\n    stop_grace_period: 1h",
+            4,
+        ),
+    ],
+)
+def test_init_has_the_line_of_the_entry_point(tmp_path: Path, name: str, text: str, line: int) -> None:
+    file = tmp_path / name
+    file.write_text(text)
+    assert [(each.code, each.line) for each in lint([file]).findings] == [("PM962", line)]
