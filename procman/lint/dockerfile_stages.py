@@ -11,7 +11,7 @@ VARIABLE = re.compile(r"\$(?:(?P<name>\w+)|\{(?P<braced>\w+)(?::?(?P<operator>[-
 ASSIGNMENT = re.compile(r"""(\w+)=("(?:[^"\\]|\\.)*"|'[^']*'|\S*)""")
 
 Line = tuple[int, str]
-"""A line, and what is on it behind the name of the instruction or variable."""
+"""A line, and the text behind the name of the instruction or variable."""
 
 
 @dataclass
