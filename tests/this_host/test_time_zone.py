@@ -45,8 +45,11 @@ def test_zone_of_the_system_counts_without_a_variable(tmp_path: Path, monkeypatc
 
 
 def test_zone_of_a_process_is_in_its_environment() -> None:
-    with subprocess.Popen(
-        [sys.executable, "-c", "input()"], env={**os.environ, "TZ": "Asia/Tokyo"}, stdin=subprocess.PIPE
-    ) as other:
+    words = [sys.executable, "-c", "print('runs', flush=True); input()"]
+    environment = {**os.environ, "TZ": "Asia/Tokyo"}
+    with subprocess.Popen(words, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        # While it is being executed, the kernel shows an empty environment.
+        assert other.stdout
+        assert other.stdout.readline() == b"runs\n"
         assert zone_of(other.pid).utcoffset(SUMMER) == timedelta(hours=9)
         other.communicate(b"\n")
