@@ -72,7 +72,7 @@ def last_lines(controller: Controller, program: InstalledProgram) -> tuple[str, 
             log = (log + piece)[-LONGEST_LOG:]
     except ProcmanError as error:
         return (error.message,)
-    # What is left of a line that was cut could begin with half a secret.
+    # The rest of a line that was cut could begin with half a secret.
     lines = log.splitlines()[is_cut:][-LAST_LINES:]
     return tuple(lines) if lines or not is_cut else (f"(a line of more than {LONGEST_LOG // 1024} KiB)",)
 

@@ -161,7 +161,7 @@ NO_CONCURRENCY = (
     'number, or "auto" with Celery 5.7'
 )
 
-RULES = (
+OF_IMAGE = (
     Rule(
         "project.scope",
         'an image has the paths of a host: set scope = "system", with directory and virtualenv as in the image',
@@ -172,6 +172,12 @@ RULES = (
         f"without {LAUNCHER} there is no heartbeat, so no probe can tell whether the program works: remove it",
         refused="False",
     ),
+    Rule(examine=problems_of_mounts),
+)
+"""Refused for an image, however it is run."""
+
+RULES = (
+    *OF_IMAGE,
     Rule("program.umask", "no engine sets it: remove it, and set the modes of your volumes", refused=r"^(?!18$)"),
     Rule("program.nice", "no engine sets it: remove it", refused="[^0]"),
     Rule("program.memory_high_mib", "only systemd slows a program down: use memory_max_mib"),
@@ -187,6 +193,5 @@ RULES = (
         refused=r"^(?!/dev/std(out|err)$)",
     ),
     Rule(examine=problems),
-    Rule(examine=problems_of_mounts),
 )
-"""What every target refuses."""
+"""What every target refuses that describes how programs run."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from procman.backends.record import Rule
-from procman.export.containers import RULES, TOP, agent_files, probe_seconds, probe_words
+from procman.export.containers import OF_IMAGE, TOP, agent_files, probe_seconds, probe_words
 from procman.export.mounts import schedule_directory
 from procman.launch import group_of, user_of
 from procman.project import Program, Project, RenderedFile, Rendering
@@ -22,7 +22,7 @@ class Dockerfile:
     """The export target `dockerfile`."""
 
     name: str = "dockerfile"
-    rules: tuple[Rule, ...] = RULES
+    rules: tuple[Rule, ...] = OF_IMAGE
 
     def render(self, project: Project) -> Rendering:
         """Return the lines to add to a Dockerfile, and the files of the agent that they copy."""

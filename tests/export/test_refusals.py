@@ -19,27 +19,48 @@ def refused(text: str, target: str) -> list[str]:
     return [problem.partition("procman.toml:")[2] for problem in raised.value.problems]
 
 
+RUNS = [
+    ("concurrency = 4", "", "worker.slow.concurrency: missing: Celery would start a process for each processor"),
+    (
+        '"celery", "-A", "shop", "flower", "--port=$(PORT)"',
+        '"celery", "-A", "shop", "beat"',
+        "command.flower.argv: it starts a beat",
+    ),
+    (
+        '"celery", "-A", "shop", "flower", "--port=$(PORT)"',
+        '"celery", "-A", "shop", "worker", "-B"',
+        "command.flower.argv: it starts a beat",
+    ),
+    ("concurrency = 4", "concurrency = 4\nnice = 5", "worker.slow.nice: no engine sets it"),
+    ("concurrency = 4", 'concurrency = 4\numask = "077"', "worker.slow.umask: no engine sets it"),
+    ("concurrency = 4", "concurrency = 4\ncpu_weight = 5", "worker.slow.cpu_weight: only systemd has it"),
+    ("[beat]", "[beat]\nmemory_high_mib = 500", "beat.memory_high_mib: only systemd slows a program down"),
+    ("[command.flower]", '[command.flower]\nstdout = "/var/log/x.log"', "command.flower.stdout: the engine keeps"),
+]
+"""How a program runs, which a Dockerfile does not describe."""
+
+
+@pytest.mark.parametrize("target", ["compose", "kubernetes"])
+@pytest.mark.parametrize(("old", "new", "reason"), RUNS)
+def test_no_engine_runs_a_program_so(target: str, old: str, new: str, reason: str) -> None:
+    assert old in FULL
+    [problem] = refused(FULL.replace(old, new), target)
+    assert f": {reason}" in f": {problem}"
+    assert problem[0].isdigit(), "the line"
+
+
+def test_dockerfile_is_the_same_however_a_program_runs() -> None:
+    text = FULL
+    for old, new, _ in RUNS[3:]:
+        text = text.replace(old, new)
+    assert export(text, "dockerfile") == export(FULL, "dockerfile")
+
+
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize(
     ("old", "new", "reason"),
     [
-        ("concurrency = 4", "", "worker.slow.concurrency: missing: Celery would start a process for each processor"),
-        (
-            '"celery", "-A", "shop", "flower", "--port=$(PORT)"',
-            '"celery", "-A", "shop", "beat"',
-            "command.flower.argv: it starts a beat",
-        ),
-        (
-            '"celery", "-A", "shop", "flower", "--port=$(PORT)"',
-            '"celery", "-A", "shop", "worker", "-B"',
-            "command.flower.argv: it starts a beat",
-        ),
-        ("concurrency = 4", "concurrency = 4\nnice = 5", "worker.slow.nice: no engine sets it"),
-        ("concurrency = 4", 'concurrency = 4\numask = "077"', "worker.slow.umask: no engine sets it"),
         ("concurrency = 4", "concurrency = 4\nlauncher = false", "worker.slow.launcher: without launcher.py"),
-        ("concurrency = 4", "concurrency = 4\ncpu_weight = 5", "worker.slow.cpu_weight: only systemd has it"),
-        ("[beat]", "[beat]\nmemory_high_mib = 500", "beat.memory_high_mib: only systemd slows a program down"),
-        ("[command.flower]", '[command.flower]\nstdout = "/var/log/x.log"', "command.flower.stdout: the engine keeps"),
         ('user = "www-data"', 'scope = "user"', "project.scope: an image has the paths of a host"),
         ('"/srv/shop"', '"srv/shop"', "project.directory: expected an absolute path"),
         ('"/srv/env"', '"./env"', "project.virtualenv: expected an absolute path"),
