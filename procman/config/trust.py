@@ -52,6 +52,13 @@ def require_trusted_code(environment: Mapping[str, str]) -> None:
     problem is reported, without a fix: the place belongs to someone, and root needs its own copy.
     """
     problems = _problems_for_root(environment, _code_problems)
+    variable = environment.get("PYTHONPATH", "")
+    if problems and set(problems) <= set(_problems_for_root(environment, partial(_search_path_problems, variable))):
+        first = problems[0].partition(" (")[0]
+        raise ConfigurationError(
+            [f"refusing to run as root, because other users can modify the modules that PYTHONPATH names: {first}"],
+            hint="Unset PYTHONPATH, which procman does not need.",
+        )
     if problems:
         first = problems[0].partition(" (")[0] + (f", and {len(problems) - 1} more" if len(problems) > 1 else "")
         raise ConfigurationError(
@@ -68,6 +75,11 @@ def _code_problems(trusted: Collection[int]) -> list[str]:
     problems = trust_problems(Path(sys.executable), trusted)
     problems += [problem for place in places for problem in way_problems(place / "module", trusted)]
     return list(dict.fromkeys(problems))
+
+
+def _search_path_problems(variable: str, trusted: Collection[int]) -> list[str]:
+    places = [_existing(Path(place)) for place in variable.split(":") if place.startswith("/")]
+    return [problem for place in places for problem in way_problems(place / "module", trusted)]
 
 
 def _existing(place: Path) -> Path:

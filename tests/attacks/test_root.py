@@ -175,3 +175,15 @@ def test_missing_path_is_trusted_like_its_parent(tmp_path: Path, monkeypatch: py
     with pytest.raises(ConfigurationError) as refused:
         require_trusted_code(trusting)
     assert f"every user can write to {tmp_path / 'open'}" in str(refused.value)
+
+
+def test_refusal_names_the_variable_that_is_its_cause(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    (tmp_path / "open").mkdir()
+    (tmp_path / "open").chmod(0o777)
+    monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path / "open")])
+    environment = {"SUDO_UID": str(Path(__file__).stat().st_uid), "PYTHONPATH": f"/usr:{tmp_path / 'open'}"}
+    with pytest.raises(ConfigurationError) as refused:
+        require_trusted_code(environment)
+    assert "the modules that PYTHONPATH names: every user can write to" in str(refused.value)
+    assert refused.value.hint.startswith("Unset PYTHONPATH")
