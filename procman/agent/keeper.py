@@ -206,7 +206,7 @@ class Keeper:
         """Describe the processes for procman, whenever something changes."""
         state = {"format": 1, "pid": os.getpid(), "overlap": self._overlaps.last, "ends": self._ends.noted}
         text = json.dumps({**state, **self._processes.described()})
-        if text == self._written:
+        if text == self._written and os.path.lexists(self._path):
             return
         try:
             self._run_files.replace(self._path, text)

@@ -130,14 +130,14 @@ class Worker:
 def _remove(path: str) -> None:
     try:
         os.unlink(path)
-    except FileNotFoundError:
-        pass
+    except OSError:
+        pass  # it does not exist; or the file system has become read-only, and the signal counts
 
 
 def _start(words: List[str], environment: Dict[str, str]) -> int:
     # Until it executes the worker, the child has the keeper's handlers and its pipe for signals: a signal meant for the
     # child alone would reach the keeper, which would take it for its own.
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, range(1, signal.NSIG))
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, set(signal.Signals))
     try:
         pid = os.fork()
         if pid == 0:
@@ -150,7 +150,7 @@ def _start(words: List[str], environment: Dict[str, str]) -> int:
 def _become(words: List[str], environment: Dict[str, str], mask: Iterable[int]) -> NoReturn:
     try:
         signal.set_wakeup_fd(-1)
-        for number in range(1, signal.NSIG):
+        for number in signal.Signals:
             if number in RESET or callable(signal.getsignal(number)):
                 signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)

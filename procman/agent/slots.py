@@ -40,12 +40,11 @@ def is_to_drain(run_directory: str) -> bool:
 
     So does the death of its keeper: no SIGKILL follows, and another keeper uses the free slots.
     """
-    return os.path.lexists(os.path.join(run_directory, DRAINING)) or _has_lost_its_keeper()
-
-
-def _has_lost_its_keeper() -> bool:
     keeper = os.environ.get(KEEPER_PID)
-    return bool(keeper) and str(os.getppid()) != keeper
+    if not keeper:
+        # The mark is one that an earlier keeper has left: without a keeper, SIGKILL does follow.
+        return False
+    return os.path.lexists(os.path.join(run_directory, DRAINING)) or str(os.getppid()) != keeper
 
 
 def is_free(directory: str) -> bool:

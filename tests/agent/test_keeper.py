@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from procman.agent import slots
 from tests.agent.conftest import Spawn
 from tests.agent.keeping import Kept, kept
 from tests.agent.launching import Installation, wait_until
@@ -94,6 +95,26 @@ def test_earlier_process_drains_once_its_successor_consumes(crop: Kept) -> None:
     crop.wait_for_slots(a="consuming")
     assert crop.text.count("crop@%h started") == 2
     assert crop.keeper.end(signal.SIGTERM) == 0
+
+
+def test_state_that_was_removed_comes_back(crop: Kept) -> None:
+    state = started(crop).installation.run_directory / slots.STATE
+    state.unlink()
+    crop.wait_for_slots(a="consuming")
+
+
+def test_mark_that_an_earlier_keeper_has_left_counts_for_no_other_worker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / slots.DRAINING).touch()
+    monkeypatch.delenv(slots.KEEPER_PID, raising=False)
+    assert not slots.is_to_drain(str(tmp_path))
+    monkeypatch.setenv(slots.KEEPER_PID, str(os.getppid()))
+    assert slots.is_to_drain(str(tmp_path))
+    (tmp_path / slots.DRAINING).unlink()
+    assert not slots.is_to_drain(str(tmp_path))
+    monkeypatch.setenv(slots.KEEPER_PID, "1234567890")
+    assert slots.is_to_drain(str(tmp_path))
 
 
 def test_further_overlap_is_refused_while_as_many_drain_as_may(crop: Kept) -> None:

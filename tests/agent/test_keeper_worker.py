@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import procman
+from procman.agent import keeper_worker, slots
 
 SIGNALLED_AT_ONCE = """
 import os, signal, sys
@@ -35,3 +38,11 @@ def test_signal_to_a_worker_that_does_not_run_yet_ends_it_and_does_not_reach_the
     words = [sys.executable, "-I", "-S", "-c", SIGNALLED_AT_ONCE, str(Path(procman.__file__).parents[1])]
     done = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True, timeout=60, cwd=tmp_path)
     assert done.stdout == "15 [] set()\n"
+
+
+def test_worker_gets_its_signal_if_its_mark_cannot_be_removed(tmp_path: Path) -> None:
+    # As root, only this stands for a file system that has become read-only.
+    (tmp_path / slots.DRAINING).mkdir()
+    worker = keeper_worker.Worker("b", str(tmp_path), ["/bin/sleep", "600"], {})
+    worker.stop()
+    assert os.WTERMSIG(os.waitpid(worker.pid, 0)[1]) == signal.SIGTERM
