@@ -76,13 +76,13 @@ def _running_first(*pythons: str) -> tuple[str, ...]:
 CELERY_4_4 = CelerySpec(
     version="4.4.7",
     pythons=("3.8", "3.9", "3.10", "3.7", "3.6"),
-    requirements=("kombu==4.6.11", "billiard==3.6.4.0", "vine==1.3.0", "setuptools<81"),
+    requirements=("kombu==4.6.11", "billiard==3.6.4.0", "vine==1.3.0", "setuptools<80"),
     before=("pip<24.1",),
 )
 CELERY_5_1 = CelerySpec(
     version="5.1.2",
     pythons=_running_first("3.11", "3.10", "3.9", "3.8", "3.12"),
-    requirements=("kombu==5.7.0", "billiard==3.6.4.0", "vine==5.1.0", "setuptools<81"),
+    requirements=("kombu==5.7.0", "billiard==3.6.4.0", "vine==5.1.0", "setuptools<80"),
     before=("pip<24.1",),
 )
 CELERY_5_7 = CelerySpec(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.attacks.host import AttackedHost
+from tests.product import eventually
 
 pytestmark = [pytest.mark.root, pytest.mark.supervisord]
 
@@ -46,7 +47,7 @@ def test_command_of_another_user_logs_where_only_root_can_write(host: AttackedHo
     host.root("install -d /var/log/web")
     host.procman("install")
     log = host.path("/var/log/web/web.log")
-    assert sorted(host.procman("logs web").stdout.split()) == ["problem", "stranger"]
+    eventually(lambda: sorted(host.procman("logs web").stdout.split()) == ["problem", "stranger"], "it has written")
     assert log.read_text() == "stranger\n"
     # It is outside procman's own directories.
     assert "kept      /var/log/web/web.log\n" in host.procman("uninstall --purge").stdout

@@ -226,7 +226,7 @@ def leaked(product: Product, *arguments: str) -> tuple[list[str], str]:
 def test_failed_install_shows_no_part_of_a_password(product: Product) -> None:
     configure(product)
     (product.directory / "celery.env").write_text(PRINTED)
-    found, shown = leaked(product, "install", "--wait", "8", "--keep-failed")
+    found, shown = leaked(product, "install", "--wait", "30", "--keep-failed")
     assert "Port could not be cast to integer value as '***'" in shown
     assert found == []
     for command in ("check", "check --json", "health --probe", "events --json", "status --json"):

@@ -53,6 +53,12 @@ def lines(path: Path) -> list[str]:
     return sorted(path.read_text().splitlines()) if path.exists() else []
 
 
+def started(web: Product, *times: int) -> None:
+    """Wait until each instance has started this often, and has its own traps."""
+    logs = [web.data / f"{number}.log" for number in range(len(times))]
+    eventually(lambda: [len(lines(log)) for log in logs] == list(times), f"they have started {times} times")
+
+
 @pytest.mark.supervisord
 @pytest.mark.celery
 def test_every_end_of_a_command_begins_with_its_own_signal(web: Product) -> None:
@@ -74,11 +80,14 @@ def test_every_end_of_a_command_begins_with_its_own_signal(web: Product) -> None
     web.procman("install")
     ended = data / "ended"
     assert lines(ended) == ["QUIT 0", "QUIT 1"]
+    started(web, 2, 2)
     # supervisord would kill it after the timeout that it has loaded.
     web.configuration.write_text(text.replace("stop_timeout_seconds = 600", "stop_timeout_seconds = 900"))
     web.procman("install")
     assert lines(ended) == ["QUIT 0", "QUIT 0", "QUIT 1", "QUIT 1"]
+    started(web, 3, 3)
     web.procman("restart", "web-0")
     assert lines(ended).count("QUIT 0") == 3
+    started(web, 4, 3)
     os.kill(web.supervisord_pid(), signal.SIGKILL)
     eventually(lambda: len(lines(ended)) == 7, "the kernel has sent it to both")

@@ -30,8 +30,14 @@ mode = "embedded"
 END = "echo > /opt/catmaid/end"
 
 
+def reads(host: AttackedHost) -> bool:
+    found = (host.path(f"/proc/{pid}/cmdline") for pid in host.pids("/opt/catmaid/end"))
+    return any(path.read_bytes().startswith(b"cat") for path in found)
+
+
 def interrupt_uninstall(host: AttackedHost) -> None:
     """Interrupt an uninstall that has removed the files and waits for one program to end."""
+    eventually(lambda: reads(host), "that program ignores SIGTERM")
     with host.start("exec procman --config /etc/catmaid/procman.toml uninstall") as uninstall:
         try:
             eventually(lambda: not any(host.path("/etc/procman/catmaid").iterdir()), "the files are removed")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from tests.attacks.host import AttackedHost
+from tests.product import eventually
 
 
 def states(host: AttackedHost) -> dict[str, tuple[str, bool]]:
@@ -22,6 +23,6 @@ def test_only_start_starts_a_stopped_program(host: AttackedHost) -> None:
         done = host.procman(words)
         assert ("catmaid-two: stopped on purpose, so it is not restarted" in done.stderr) is (words == "restart")
         assert states(host) == stopped, words
-    assert len(host.asleep()) == 1
+    eventually(lambda: len(host.asleep()) == 1, "the program that runs sleeps")
     host.procman("start two")
     assert {state for state, _ in states(host).values()} <= {"RUNNING", "STARTING"}

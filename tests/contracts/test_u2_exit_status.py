@@ -107,6 +107,7 @@ def test_interrupted_restart_names_the_program_that_will_not_start_again(host: A
         )
     )
     host.procman("install --no-check")
+    eventually(lambda: len(host.asleep()) == 2, "the shell has its trap, and both programs sleep")
     with host.start(f"exec procman --config {CONFIGURATION} restart one") as restart:
         status_now = f"procman --config {CONFIGURATION} status"
         eventually(lambda: "STOPPING" in host.run(status_now, "root", check=False).stdout, "the program is stopping")

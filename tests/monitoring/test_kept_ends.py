@@ -99,7 +99,7 @@ def test_drainer_that_was_killed_at_its_stop_timeout_has_been_forced(manifest: M
 STRANGE: tuple[dict[str, Any], ...] = (
     {"how": "\x1b[2J"},
     {"how": "killed by " + "x" * 100},
-    {"at": NOW + 600},
+    {"at": NOW + 10 * 86400},
     {"pid": "x"},
     {"at": []},
 )
