@@ -36,8 +36,8 @@ class RunningReferences(set):  # type: ignore[type-arg]
         super().clear()
 
 
-def note_acknowledgement(message: Any, state: int = 0) -> None:
-    """Record that the broker knows that `message` is acknowledged, or with another `state`, that this is on its way.
+def note_acknowledgement(message: Any) -> None:
+    """Record that the broker knows that `message` is acknowledged.
 
     Celery acknowledges a message early to itself at first, and to the broker when its event loop turns: in the solo
     pool after the task, in the threads pool up to a second later.
@@ -45,7 +45,7 @@ def note_acknowledgement(message: Any, state: int = 0) -> None:
     try:
         file, running, reference, place = message.procman_task
         if reference in running:
-            file[place] = state
+            file[place] = 0
     except Exception:  # noqa: S110  # most messages are of no running task
         pass
 

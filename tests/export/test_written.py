@@ -66,11 +66,12 @@ def test_files_that_it_no_longer_has_are_removed(tmp_path: Path) -> None:
 
 def test_agent_of_an_earlier_procman_is_removed(tmp_path: Path) -> None:
     new = rendering(FULL, "kubernetes")
-    files = (replace(f, path=Path(f"{f.path}".replace("agent-1-", "agent-1-0"))) for f in new.files)
+    files = (replace(f, path=Path(f"{f.path}".replace("agent-1-", "agent-1-earlier-"))) for f in new.files)
     write_export(Export("shop", "kubernetes", Rendering((), tuple(files))), tmp_path)
-    assert [*tmp_path.glob("shop-agent-1-0*")]
+    assert [*tmp_path.glob("shop-agent-1-earlier-*")]
     written(tmp_path)
-    assert not [*tmp_path.glob("shop-agent-1-0*")] or len([*tmp_path.glob("shop-agent-1-*")]) == 1
+    assert not [*tmp_path.glob("shop-agent-1-earlier-*")]
+    assert len([*tmp_path.glob("shop-agent-1-*")]) == 1
 
 
 def test_record_is_one_of_sha256sum(tmp_path: Path) -> None:

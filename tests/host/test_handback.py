@@ -7,7 +7,6 @@ process by an exec (threads, with Redis).
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -16,17 +15,15 @@ from typing import Any
 
 import pytest
 
-from tests.contracts import trials
 from tests.contracts.trials.ground import Run, Store
 from tests.contracts.trials.stops import HANDBACK_SECONDS, STOP_SECONDS, TAKING_SECONDS
 
-from .catmaid import PIP, SECRET, VIRTUALENV, Project, show
+from .catmaid import SECRET, VIRTUALENV, Project, show
 from .machine import Host
-from .packages import wheelhouse
+from .trials import copy_trials, install_redis_client
 
 CODE, DATA = "/opt/trials", "/srv/trials"
 URLS = {"rabbitmq": f"amqp://catmaid:{SECRET}@localhost:5672//", "redis": "redis://127.0.0.1:6380/0"}
-REDIS = ("redis==6.4.0", "packaging==26.3")
 
 TOML = f"""
 [project]
@@ -95,15 +92,8 @@ class Busy:
 
 @pytest.fixture(scope="module")
 def project(stocked: Host) -> Iterator[Project]:
-    here = Path(trials.__file__).parent
-    for source, name in (("app.py", "trial_app.py"), ("broker.py", "trial_broker.py")):
-        target = stocked.path(f"{CODE}/{name}")
-        target.parent.mkdir(exist_ok=True)
-        shutil.copy(here / source, target)
-    stocked.run(f"install -d -o www-data {DATA}")
-    wheels = wheelhouse(REDIS, suite=stocked.suite)
-    pip = [PIP, "--python", f"{VIRTUALENV}/bin/python", "--quiet", "--disable-pip-version-check", "install"]
-    stocked.run([*pip, "--no-index", "--find-links", str(wheels), *REDIS], timeout=180)
+    copy_trials(stocked, CODE, DATA)
+    install_redis_client(stocked)
     redis = "/usr/bin/redis-server --port 6380 --bind 127.0.0.1 --save '' --dir /tmp"
     stocked.run(f"systemd-run --quiet --unit=trials-redis --service-type=exec {redis}")
     variables = "".join(f"TRIAL_{name.upper()}={url}\n" for name, url in URLS.items())

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import pytest
 
-from tests.contracts import trials
 from tests.contracts.trials.ground import Run, Store
 
 from .catmaid import SECRET, VIRTUALENV, Project, show
 from .machine import Host
+from .trials import copy_trials
 
 CODE, DATA, SECRETS = "/opt/trials", "/srv/trials", "/etc/laps.env"
 URL = f"amqp://catmaid:{SECRET}@localhost:5672//"
@@ -109,12 +107,7 @@ def freeze_keeper(host: Host) -> str:
 
 @pytest.fixture(scope="module")
 def laps(stocked: Host) -> Iterator[Laps]:
-    here = Path(trials.__file__).parent
-    for source, name in (("app.py", "trial_app.py"), ("broker.py", "trial_broker.py")):
-        target = stocked.path(f"{CODE}/{name}")
-        target.parent.mkdir(exist_ok=True)
-        shutil.copy(here / source, target)
-    stocked.run(f"install -d -o www-data {DATA}")
+    copy_trials(stocked, CODE, DATA)
     stocked.write(SECRETS, f"TRIAL_BROKER={URL}\nPASSWORD_OF_DATABASE=old\n", mode=0o600)
     project = Project(stocked, "laps", TOML)
     project.procman("install", "--no-check", "--wait", "60")

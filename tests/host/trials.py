@@ -24,17 +24,29 @@ URLS = {"rabbitmq": f"amqp://catmaid:{SECRET}@localhost:5672//", "redis": f"redi
 REDIS = ("redis==6.4.0", "packaging==26.3")
 
 
+def copy_trials(host: Host, code: str, data: str) -> None:
+    """Copy the app of the trials and its broker's script to the directory `code`, and create its store `data`."""
+    here = Path(trials.__file__).parent
+    for source, name in (("app.py", "trial_app.py"), ("broker.py", "trial_broker.py")):
+        target = host.path(f"{code}/{name}")
+        target.parent.mkdir(exist_ok=True)
+        shutil.copy(here / source, target)
+    host.run(f"install -d -o www-data {data}")
+
+
+def install_redis_client(host: Host) -> None:
+    """Install Redis for Python into the project's virtualenv."""
+    wheels = wheelhouse(REDIS, suite=host.suite)
+    pip = [PIP, "--python", f"{VIRTUALENV}/bin/python", "--quiet", "--disable-pip-version-check", "install"]
+    host.run([*pip, "--no-index", "--find-links", str(wheels), *REDIS], timeout=180)
+
+
 class Trials:
     """The app on `host`; its environment files have the addresses of both brokers."""
 
     def __init__(self, host: Host) -> None:
         self.host = host
-        here = Path(trials.__file__).parent
-        for source, name in (("app.py", "trial_app.py"), ("broker.py", "trial_broker.py")):
-            target = host.path(f"{CODE}/{name}")
-            target.parent.mkdir(exist_ok=True)
-            shutil.copy(here / source, target)
-        host.run(f"install -d -o www-data {DATA}")
+        copy_trials(host, CODE, DATA)
         variables = "".join(f"TRIAL_{name.upper()}={url}\n" for name, url in URLS.items())
         host.write(self.environment_file("systemd"), variables, mode=0o600)
         host.write(self.environment_file("supervisor"), variables, mode=0o640, owner="root:www-data")
@@ -50,9 +62,7 @@ class Trials:
 
     def start_redis(self) -> None:
         """Install Redis for Python and run a Redis."""
-        wheels = wheelhouse(REDIS, suite=self.host.suite)
-        pip = [PIP, "--python", f"{VIRTUALENV}/bin/python", "--quiet", "--disable-pip-version-check", "install"]
-        self.host.run([*pip, "--no-index", "--find-links", str(wheels), *REDIS], timeout=180)
+        install_redis_client(self.host)
         redis = f"/usr/bin/redis-server --port {PORT} --bind 127.0.0.1 --save '' --dir /tmp"
         self.host.run(f"systemd-run --quiet --unit=deploys-redis --service-type=exec {redis}")
 
