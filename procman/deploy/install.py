@@ -110,6 +110,8 @@ def reversal(tree: Tree, project: Project) -> list[str]:
 
 def carry_out(tree: Tree, prepared: Prepared, options: RolloutOptions) -> Outcome:
     """Carry out the plan in `prepared`; if the project changes backends, stop its programs under the old one first."""
+    for cut in prepared.cut:
+        options.reporter.announce(cut.text)
     if prepared.moved_from is None:
         for path in prepared.restored:
             options.reporter.announce(f"{path} is restored to what it was before its adoption")

@@ -13,6 +13,7 @@ from procman.backends import backend_named, controller_of, other_commands, proce
 from procman.backends.watcher import watcher_name
 from procman.config.load import load
 from procman.deploy.adoption_plan import NOTHING_CHANGED, AdoptionPlan, plan_adoptions
+from procman.deploy.cut_drainers import Cut, cut_by_plan
 from procman.deploy.installed_programs import installed_program, installed_watcher
 from procman.deploy.replaced import with_replaced
 from procman.errors import ProcmanError
@@ -53,6 +54,8 @@ class Prepared:
     """The desired states known so far; for a change of backend, those of every program."""
     restored: tuple[Path, ...] = ()
     """Files that were adopted after the generation to roll back to, and that the plan restores."""
+    cut: tuple[Cut, ...] = ()
+    """The earlier processes of overlapping workers that are stopped with their programs."""
 
 
 def prepare(project: Project, tree: Tree, replaced: Sequence[Path] = (), *, left_out: Sequence[str] = ()) -> Prepared:
@@ -181,6 +184,7 @@ def _prepared(
         moved_from=installation if moves else None,
         desired_states=desired_states,
         restored=tuple(restored),
+        cut=tuple(cut_by_plan(plan, current, stops_all=moves)),
     )
 
 

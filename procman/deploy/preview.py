@@ -8,6 +8,7 @@ from pathlib import Path
 
 from procman.backends import controller_of
 from procman.backends.watcher import KEY as WATCHER
+from procman.deploy.cut_drainers import Cut
 from procman.deploy.key_changes import KeyChange, TableChanges, program_changes, project_changes
 from procman.deploy.prepare import Prepared, as_configured, prepare, prepare_generation
 from procman.errors import ProcmanError
@@ -56,6 +57,8 @@ class Preview:
     """The number of programs that stay as they are."""
     own: tuple[Change, ...]
     """The changes to the launcher and its library, which are procman's own and the same in every project."""
+    cut: tuple[Cut, ...] = ()
+    """The earlier processes of overlapping workers that are stopped with their programs."""
 
 
 def preview(project: Project, replaced: Sequence[Path] = ()) -> Preview:
@@ -88,6 +91,7 @@ def _preview(tree: Tree, prepared: Prepared, current: Generation | None) -> Prev
         unchanged=len(plan.generation.manifest.programs)
         - len({*effects.restarted, *effects.overlapped, *effects.left_stopped, *effects.added}),
         own=tuple(change for change in changing if library in change.path.parents and not change.edited),
+        cut=prepared.cut,
     )
 
 

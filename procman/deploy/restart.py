@@ -9,6 +9,7 @@ from typing import NamedTuple
 from procman.backends import controller_of
 from procman.background import batches, side_by_side
 from procman.deploy.bring_up import TOGETHER, bring_up
+from procman.deploy.cut_drainers import cut_by_stop
 from procman.deploy.failure import Failure, unhealthy
 from procman.deploy.order_records import forget, log_events, ordered, restart_recorded
 from procman.deploy.overlap import OVERLAPPED, NotOverlapping, overlap, require_overlap, wait_for_slots
@@ -18,6 +19,7 @@ from procman.install.state.lock import hold_lock
 from procman.install.state.manifest import Manifest
 from procman.lookup import Installed
 from procman.model import InstalledProgram
+from procman.monitoring.draining import described
 from procman.program_names import resolve
 
 
@@ -111,13 +113,15 @@ def _restart(
         except NotOverlapping as error:
             options.reporter.announce(f"{error.message}; it is restarted without an overlap")
     if how.no_wait and not is_new:
-        return _order(manifest, program)
+        return _order(manifest, program, options)
     # A controller waits for one answer at a time, so each thread needs its own.
     controller, unfinished = controller_of(manifest), UnfinishedTasks(manifest, [program])
     if is_new:
         forget(manifest, [program])
         log_events(manifest, [ordered(program.name, "started")])
     else:
+        for cut in cut_by_stop(manifest, controller, [program]):
+            options.reporter.announce(cut.text)
         with restart_recorded(manifest, controller, program):
             controller.restart(program, options.reporter.progress)
     seconds, progress = options.wait_seconds or 0, options.reporter.progress
@@ -127,14 +131,22 @@ def _restart(
 
 
 def _overlap(manifest: Manifest, program: InstalledProgram, options: RolloutOptions) -> Restarted:
-    failure = overlap(controller_of(manifest), manifest, program, options.reporter.progress)
+    controller, progress = controller_of(manifest), options.reporter.progress
+    failure = overlap(controller, manifest, program, progress)
+    if failure is None:
+        # The successor may have ended as soon as it consumed.
+        failures = unhealthy(controller, manifest, [program], options.wait_seconds or 0, progress, until_started=False)
+        failure = failures[0] if failures else None
     what, reason = ("overlap failed", failure.why) if failure else ("overlapped", "")
     log_events(manifest, [ordered(program.name, what, reason=reason)])
     return Restarted(program, OVERLAPPED, failure)
 
 
-def _order(manifest: Manifest, program: InstalledProgram) -> Restarted:
+def _order(manifest: Manifest, program: InstalledProgram, options: RolloutOptions) -> Restarted:
     controller = controller_of(manifest)
+    for each in cut_by_stop(manifest, controller, [program]):
+        text = described(each.draining)
+        options.reporter.announce(f"{program.name}: {text}; the worker starts again only after that")
     with restart_recorded(manifest, controller, program):
         controller.order_restart(program)
     return Restarted(program, "is restarted once its running tasks have finished", None)

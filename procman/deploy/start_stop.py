@@ -8,13 +8,13 @@ from procman.backends import controller_of
 from procman.backends.base import Progress
 from procman.backends.logs import LogLine, LogRequest
 from procman.deploy.bring_up import TOGETHER, bring_up
+from procman.deploy.cut_drainers import cut_by_stop
 from procman.deploy.order_records import forget, log_events, ordered, remember, running_tasks
 from procman.deploy.unfinished import UnfinishedTask, UnfinishedTasks
 from procman.install.plan.activations import on_the_way_down
 from procman.install.state.orders import note_order
 from procman.lookup import Installed
 from procman.model import InstalledProgram, State
-from procman.monitoring.draining import described, draining_by_program
 from procman.program_names import resolve
 
 ALREADY = {State.RUNNING: "already running", State.STARTING: "already starting"}
@@ -78,8 +78,8 @@ def stop(
     controller = controller_of(manifest)
     running = running_tasks(manifest, controller, programs)
     unfinished = UnfinishedTasks(manifest, programs)
-    for program, draining in draining_by_program(manifest, controller, programs):
-        announce(f"{program.name}: {described(draining)}; cut after {program.stop_timeout_seconds} s")
+    for cut in cut_by_stop(manifest, controller, programs):
+        announce(cut.text)
     remember(manifest, programs, desired=False)
     note_order(manifest, programs)
     log_events(manifest, [ordered(name, "stopped", tasks=tasks) for name, tasks in running.items()])

@@ -8,6 +8,7 @@ from pathlib import Path
 from procman.backends import controller_of, process_manager
 from procman.deploy.adopt import load_restored
 from procman.deploy.adoption_plan import adopted_by
+from procman.deploy.cut_drainers import cut_by_stop
 from procman.deploy.order_records import log_events, ordered
 from procman.deploy.prepare import with_shared_files
 from procman.deploy.rollout import RolloutOptions, activate, all_done
@@ -38,6 +39,8 @@ def remove_all(tree: Tree, installation: Installation, options: RolloutOptions, 
     controller = controller_of(manifest)
     restored: tuple[Path, ...] = ()
     if installation.live:
+        for cut in cut_by_stop(manifest, controller, manifest.programs):
+            options.reporter.announce(cut.text)
         returned = _returned(installation)
         removal = replace(make_removal(installation, tree), returned=returned)
         remove_files(tree, with_shared_files(removal, tree, installation))

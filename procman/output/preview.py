@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TextIO
 
+from procman.deploy.cut_drainers import Cut
 from procman.deploy.preview import Effects, Line, Preview
 from procman.install.plan.changes import Change
 from procman.model import Adoption
@@ -35,6 +36,7 @@ def as_summary(preview: Preview, stream: TextIO) -> Iterator[str]:
     yield from (coloured(printable(text), "yellow", stream) for text in as_adoptions(plan))
     for remark in as_remarks(plan):
         yield coloured(f"~ {printable(remark)}", "yellow", stream)
+    yield from (coloured(f"~ {printable(cut.text)}", "yellow", stream) for cut in preview.cut)
     yield f"programs  {_programs(preview)}"
     yield f"files     {_counted([change for change in _changing(preview) if change not in preview.own])}"
     if preview.own:
@@ -103,6 +105,7 @@ def as_json(preview: Preview) -> str:
         "changed": not preview.plan.nothing_to_do,
         "changes": [_line(line) for line in preview.lines],
         "programs": {**_names(preview.effects), "unchanged": preview.unchanged},
+        "cut": [_cut(each) for each in preview.cut],
         "adopted": [_adoption(each) for each in in_order(preview.plan)],
         "restored": [each.source for each in preview.plan.returned],
         "files": [
@@ -111,6 +114,12 @@ def as_json(preview: Preview) -> str:
         ],
     }
     return json.dumps(document, indent=2)
+
+
+def _cut(cut: Cut) -> dict[str, object]:
+    draining = cut.draining
+    tasks = [task._asdict() for task in draining.tasks]
+    return {"program": cut.program.name, "pid": draining.pid, "seconds": draining.seconds, "tasks": tasks}
 
 
 def _adoption(adoption: Adoption) -> dict[str, object]:

@@ -33,10 +33,10 @@ def place() -> Iterator[Ground]:
 
 
 def configure(place: Ground, *, more: str = "", most: int = 1, **variables: str) -> None:
+    overlap = f"overlap = true\noverlap_max = {most}" if most else ""
     worker = f"""
 [worker.crop]
-overlap = true
-overlap_max = {most}
+{overlap}
 concurrency = 2
 stop_timeout_seconds = 8
 queues = ["crop"]
@@ -155,6 +155,20 @@ def test_further_overlap_is_refused_and_a_killed_worker_is_back_beside_what_drai
     assert [event["reason"] for event in place.events("ended")] == ["killed by SIGKILL (cause unknown)"]
 
 
+def test_plan_of_a_restart_lists_what_drains_and_is_cut(place: Ground) -> None:
+    [drains] = draining(place)
+    for change in ({"more": 'umask = "027"'}, {"most": 0}):
+        configure(place, **change)
+        [cut] = json.loads(place.product.procman("diff", "--json").stdout)["cut"]
+        assert (cut["program"], cut["pid"], [task["id"] for task in cut["tasks"]]) == (PROGRAM, drains, ["held"])
+    printed = place.product.procman("install", "--dry-run").stdout
+    assert f"{PROGRAM}: process {drains} has been draining for " in printed
+    assert "trials.hold held" in printed
+    assert "cut after 8 s" in printed
+    configure(place)
+    assert json.loads(place.product.procman("diff", "--json").stdout)["cut"] == []
+
+
 def test_stop_draining_stops_only_what_drains(place: Ground) -> None:
     before = worker(place)
     printed = place.product.procman("stop", "--draining", "crop").stdout
@@ -192,5 +206,5 @@ def test_install_rollback_and_uninstall_in_the_middle_of_an_overlap(place: Groun
         return [task["id"] for each in place.product.status()[PROGRAM]["draining"] for task in each["tasks"]]
 
     eventually(lambda: of_drainers() == ["interrupted"], lambda: f"the task is the only one: {of_drainers()}")
-    place.product.procman("uninstall")
+    assert "trials.hold interrupted" in place.product.procman("uninstall").stderr
     assert place.product.processes() == []
