@@ -13,11 +13,13 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import psutil
 
 from tests.celery_environments import CeleryEnvironment
+
+T = TypeVar("T")
 
 DEMO = Path(__file__).parent.parent / "demo"
 SEND = """
@@ -194,18 +196,19 @@ mode = "embedded"
         return [process for process in psutil.process_iter() if ours in _arguments(process)]
 
 
-def eventually(probe: Callable[[], bool], what: str | Callable[[], str], patience: float = PATIENCE_SECONDS) -> None:
-    """Wait until `probe` returns True; fail with `what` if that takes longer than `patience` seconds.
+def eventually(probe: Callable[[], T | None], what: str | Callable[[], str], patience: float = PATIENCE_SECONDS) -> T:
+    """Wait until `probe` returns something true, and return that; fail with `what` after `patience` seconds.
 
     The pauses grow with the duration of the probe, to leave the processor to the programs.
     """
     deadline = time.monotonic() + patience
     asked = time.monotonic()
-    while not probe():
+    while not (found := probe()):
         now = time.monotonic()
         assert now < deadline, f"waited {patience:g} s: {what if isinstance(what, str) else what()}"
         time.sleep(max(0.05, 2 * (now - asked)))
         asked = time.monotonic()
+    return found
 
 
 def _arguments(process: psutil.Process) -> list[str]:
