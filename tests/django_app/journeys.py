@@ -163,19 +163,29 @@ def crop_is_seen_running_and_is_terminated(site: Site, browser: Browser) -> None
     assert f"task_id {task}" in browser.text
 
 
-def click_order(browser: Browser, order: str) -> None:
-    browser.wait_for(
-        lambda: browser.run("return document.querySelector(arguments[0]) !== null", f"[value={order}]"),
-        f"{order} is shown",
-    )
-    browser.click(f"[value={order}]")
+def click_order(browser: Browser, site: Site, order: str, **fields: str) -> None:
+    """Click an order of the site's worker, with the form that has these fields once they are filled in."""
+    script = """
+        const [order, fields] = arguments;
+        const forms = [...document.querySelectorAll("form")].filter(each => each.querySelector(`[value=${order}]`));
+        for (const form of forms.filter(each => each.node.value === fields.node)) {
+            for (const name in fields) if (form[name].type !== "hidden") form[name].value = fields[name];
+            if (Object.keys(fields).every(name => form[name].value === fields[name])) {
+                form.querySelector(`[value=${order}]`).setAttribute("id", "wanted");
+                return true;
+            }
+        }
+        return false;
+    """
+    browser.wait_for(lambda: browser.run(script, order, {"node": site.node, **fields}), f"{order} is shown")
+    browser.click("#wanted")
 
 
 def consumer_is_cancelled_and_added_again(site: Site, browser: Browser) -> None:
     log_in(browser, site)
     assert site.messages_and_consumers()[1] == 1
     browser.open(page(site, "worker"))
-    click_order(browser, "cancel_consumer")
+    click_order(browser, site, "cancel_consumer", queue=site.queue)
     browser.wait_for_text(f"Sent: cancel the consumer of queue {site.queue}")
     assert site.messages_and_consumers()[1] == 0
     site.send("counting.tasks.echo", site.first + 2)
@@ -185,11 +195,7 @@ def consumer_is_cancelled_and_added_again(site: Site, browser: Browser) -> None:
     )
     assert site.worker in _row(browser, site.queue)
     browser.open(page(site, "worker"))
-    browser.wait_for_text("Add a consumer")
-    browser.run(
-        "for (const each of document.querySelectorAll('select[name=queue]')) each.value = arguments[0]", site.queue
-    )
-    click_order(browser, "add_consumer")
+    click_order(browser, site, "add_consumer", queue=site.queue)
     browser.wait_for_text(f"Sent: add a consumer of queue {site.queue}")
     eventually(lambda: site.counted("finished")[site.first + 2] == 1, "the message is consumed")
     assert site.messages_and_consumers() == (0, 1)

@@ -128,7 +128,11 @@ def old(stocked: Host) -> Iterator[Host]:
     stocked.run(["systemctl", "enable", "--quiet", *OLD])
     stocked.run(["systemctl", "start", *OLD])
     yield stocked
+    # celery multi returns before its nodes have written the files by which it finds them.
+    pid_file = ["test", "-s", "/run/old-init/init.pid"]
+    wait_for(lambda: stocked.run(pid_file, check=False).returncode == 0, START_SECONDS, "the script's node has started")
     stocked.run(["systemctl", "stop", *OLD])
+    assert processes(stocked, f"{CELERY} ") == []
     stocked.run(["systemctl", "disable", "--quiet", *OLD])
     stocked.run(["rm", "-r", "/etc/init.d/old-init", "/etc/default/old-init", *UNITS])
     stocked.run("update-rc.d old-init remove && systemctl daemon-reload")
