@@ -117,7 +117,7 @@ class GracefulStop:
         messages.stop_consuming()
         messages.withdraw()
         turn = _turns(self._worker.consumer.hub)
-        while not self._give_back(messages) or is_busy(self._worker.pool):
+        while not self._give_back(messages) or messages.may_arrive() or is_busy(self._worker.pool):
             if is_set(sys.modules["celery.worker.state"].should_terminate):
                 return
             if self._handback.is_due():

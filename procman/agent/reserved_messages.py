@@ -10,6 +10,8 @@ from time import monotonic
 from typing import Any, Callable, Deque, Iterator, List, Optional
 
 CANCEL_SECONDS = 5.0
+LATE_SECONDS = 2.0
+"""How long after the cancellation Redis may send a message: kombu waits for one for a second at a time."""
 
 
 class Arrivals:
@@ -57,6 +59,7 @@ class ReservedMessages:
         self._waiting: Deque[Any] = deque() if kept is None else kept
         """Messages that can no longer start here, in the order in which the broker sent them."""
         self.returned = 0
+        self._late_until = 0.0
 
     def stop_consuming(self) -> None:
         """Cancel the consumer of tasks; keep what the broker still sends. Raises what the connection raises."""
@@ -67,6 +70,15 @@ class ReservedMessages:
         self._worker.consumer.add_task_queue = lambda *_, **__: None
         with _bounded(self._worker.consumer.connection):
             consumer.cancel()
+        self._late_until = monotonic() + LATE_SECONDS
+
+    def may_arrive(self) -> bool:
+        """Return whether Redis may still answer a BRPOP from before the cancellation, perhaps with a message.
+
+        A round of the loop reads the answer, and kombu returns the message at once. Otherwise it would be read when the
+        connection is closed: after the end of the pool, while other workers wait for messages.
+        """
+        return bool(getattr(self._channel, "_in_poll", None)) and monotonic() < self._late_until
 
     def withdraw(self) -> None:
         """Take back the tasks that no pool process or thread can start any more once this has returned."""

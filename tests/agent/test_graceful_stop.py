@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -226,3 +227,29 @@ def test_messages_return_only_to_brokers_that_keep_no_copy(
     monkeypatch.setattr(stop, "_return_and_drain", lambda: begun.append(None))
     stop.begin()
     assert bool(begun) == returns
+
+
+def test_idle_worker_reads_the_answer_that_redis_owes_before_it_exits(monkeypatch: pytest.MonkeyPatch) -> None:
+    channel = SimpleNamespace(_in_poll=object())
+    consumer = SimpleNamespace(
+        task_consumer=SimpleNamespace(channel=channel, cancel=lambda: None),
+        connection=SimpleNamespace(),
+        task_buckets={},
+        timer=SimpleNamespace(schedule=SimpleNamespace(queue=[])),
+        hub=None,
+    )
+    worker = SimpleNamespace(consumer=consumer, pool=SimpleNamespace(), semaphore=None)
+    handback: Any = SimpleNamespace(is_due=lambda: False)
+    rounds: list[bool] = []
+
+    def turns(_: Any) -> Iterator[None]:
+        for is_answered in (False, False, True):
+            rounds.append(is_answered)
+            channel._in_poll = None if is_answered else channel._in_poll
+            yield
+
+    monkeypatch.setattr(graceful_stop, "_turns", turns)
+    monkeypatch.setitem(sys.modules, "celery.worker.state", SimpleNamespace(should_terminate=None))
+    stop = graceful_stop.GracefulStop(worker, SimpleNamespace(), handback, Arrivals(lambda: True))  # type: ignore[arg-type]
+    stop._return_and_drain()
+    assert rounds == [False, False, True]

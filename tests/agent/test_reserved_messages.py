@@ -8,12 +8,14 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from threading import Event
+from time import monotonic
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from procman.agent.reserved_messages import Arrivals, ReservedMessages
+from procman.agent import reserved_messages
+from procman.agent.reserved_messages import LATE_SECONDS, Arrivals, ReservedMessages
 
 
 class Channel:
@@ -160,6 +162,21 @@ def test_message_that_arrives_while_the_consumer_is_cancelled_is_returned(
     assert not channel.returned, "it would come back at once"
     assert messages.give_back(1)
     assert channel.returned == ["late"]
+
+
+def test_answer_that_redis_owes_is_awaited_for_some_time(
+    worker: Worker, channel: Channel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    messages = ReservedMessages(worker)
+    messages.stop_consuming()
+    assert not messages.may_arrive()
+    for waits, expected in ((object(), True), (None, False), (False, False)):
+        channel._in_poll = waits  # type: ignore[attr-defined]
+        assert messages.may_arrive() is expected
+    channel._in_poll = object()  # type: ignore[attr-defined]
+    after = monotonic() + LATE_SECONDS
+    monkeypatch.setattr(reserved_messages, "monotonic", lambda: after)
+    assert not messages.may_arrive()
 
 
 def test_cancellation_waits_only_so_long_for_the_broker(worker: Worker) -> None:
