@@ -37,6 +37,10 @@ STOP_DRAINING = signal.SIGRTMIN
 IDLE_SECONDS = 1.0
 BUSY_SECONDS = 0.2
 """How long the loop waits for a signal or message, without and with an overlap in progress."""
+REPORT_SECONDS = 10.0
+"""How often its state is written even if nothing has changed: `procman health` reports a keeper that is frozen."""
+PROVEN_SECONDS = 60.0
+"""A worker that has run for so long is started again at once after its end."""
 EXIT_CANNOT_START = 78
 
 
@@ -50,19 +54,26 @@ class Keeper:
         self._program = environment.get("PROCMAN_PROGRAM") or "keeper"
         self._relay = beside("keeper_notify").Relay(environment)
         self._processes = beside("keeper_processes").Processes(launch_file, environment, self._relay.address)
-        self._overlaps = self._overlap.Overlaps(self._processes, self._relay, self.report)
+        self._overlaps = self._overlap.Overlaps(self._processes, self._relay, self.report, self._record)
+        self._events, self._own = beside("own_events"), self._settings.read_settings(environment)
         self._path = os.path.join(self._processes.directory, beside("slots").STATE)
         self._ends = beside("keeper_ends").Ends(self._path)
         self._parent = int(environment.get("PROCMAN_PARENT_PID") or 0)
         self._stop_signal = 0
         self._is_limited = False
         self._status = 0
-        self._written = ""
+        self._written, self._write_at = "", 0.0
         self._reported = ""
 
     def report(self, message: str) -> None:
         """Write a line to the program's log."""
         self._settings.report(self._program, message)
+
+    def _record(self, outcome: str, reason: str, at: float) -> None:
+        """Write the event of an overlap; `at` is its identity, by which procman knows it from that of its command."""
+        what = "overlapped" if outcome == self._overlap.DONE else "overlap failed"
+        why = "refused: " + reason if outcome == self._overlap.REFUSED else reason
+        self._events.record(self._own, self.report, what, reason=why, more={"at": at})
 
     # The loop --------------------------------------------------------------------------------------------------------
 
@@ -184,8 +195,9 @@ class Keeper:
         if (is_successor or is_current) and processes.current is None:
             self._status = status
             if processes.others and not (processes.successor or self._stop_signal):
-                seconds = processes.launch.restart_seconds
-                processes.start_at = monotonic() + seconds
+                now, is_proven = monotonic(), monotonic() - worker.started >= PROVEN_SECONDS
+                seconds = 0.0 if is_proven else processes.launch.restart_seconds
+                processes.start_at = now + seconds
                 self.report("process {} ended ({}); starting it again in {:g} s".format(pid, how, seconds))
 
     # systemd and procman ---------------------------------------------------------------------------------------------
@@ -203,17 +215,19 @@ class Keeper:
             self._relay.feed("starting; {} draining".format(draining))
 
     def _write_state(self) -> None:
-        """Describe the processes for procman, whenever something changes."""
+        """Describe the processes for procman, whenever something changes, and as a sign of life."""
         state = {"format": 1, "pid": os.getpid(), "overlap": self._overlaps.last, "ends": self._ends.noted}
-        text = json.dumps({**state, **self._processes.described()})
-        if text == self._written and os.path.lexists(self._path):
+        state["overlap_failed"] = self._overlaps.failed
+        state.update(self._processes.described())
+        text, now = json.dumps(state), monotonic()
+        if text == self._written and now < self._write_at and os.path.lexists(self._path):
             return
         try:
-            self._run_files.replace(self._path, text)
+            self._run_files.replace(self._path, json.dumps({**state, "written": now}))
         except OSError as error:
             self._once("cannot write {}: {}".format(self._path, error.strerror))
         else:
-            self._written = text
+            self._written, self._write_at = text, now + REPORT_SECONDS
 
     def _once(self, message: str) -> None:
         if self._reported != message:

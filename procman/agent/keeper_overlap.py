@@ -1,7 +1,7 @@
 """The overlap restarts of a keeper: a successor starts, and the earlier process drains once that consumes."""
 
-from time import monotonic
-from typing import Any, Callable, Dict
+from time import monotonic, time
+from typing import Any, Callable, Dict, Optional
 
 from .keeper_notify import Relay
 from .keeper_processes import STALE_SECONDS, Processes
@@ -14,11 +14,19 @@ BEGUN, DONE, FAILED, REFUSED = "begun", "done", "failed", "refused"
 class Overlaps:
     """The last overlap restart, and whether another one has been ordered."""
 
-    def __init__(self, processes: Processes, relay: Relay, report: Callable[[str], None]) -> None:
-        self._processes, self._relay, self._report = processes, relay, report
+    def __init__(
+        self,
+        processes: Processes,
+        relay: Relay,
+        report: Callable[[str], None],
+        record: Callable[[str, str, float], None],
+    ) -> None:
+        self._processes, self._relay, self._report, self._record = processes, relay, report, record
         self._deadline = 0.0
         self.is_asked = False
         self.last: Dict[str, Any] = {"number": 0, "outcome": DONE, "reason": "", "since": monotonic()}
+        self.failed: Optional[Dict[str, Any]] = None
+        """The last one, if it failed or was refused."""
 
     def follow(self) -> None:
         """Judge the successor that is starting, or begin the overlap that has been ordered."""
@@ -32,7 +40,10 @@ class Overlaps:
 
     def end(self, outcome: str, reason: str = "") -> None:
         """Report how the last overlap has ended."""
-        self.last.update(outcome=outcome, reason=reason, since=monotonic())
+        at = time()
+        self.last.update(outcome=outcome, reason=reason, since=monotonic(), at=at)
+        self.failed = None if outcome == DONE else {"outcome": outcome, "reason": reason, "at": at}
+        self._record(outcome, reason, at)
         self._report("overlap restart {}{}".format(outcome, ": " + reason if reason else ""))
 
     def _begin(self) -> None:

@@ -52,11 +52,21 @@ def log_events(manifest: Manifest, events: Sequence[Event]) -> None:
             append_event(tree, manifest.directories.state, event)
 
 
-def ordered(program: str, what: str, *, reason: str = "", action: str = "", tasks: RunningTasks | None = None) -> Event:
-    """Return the event of an order that the present user gives now; an empty `program` is the whole project."""
-    return Event(
-        time.time(), program, what, reason=reason, action=action, by=invoking_user(os.environ), **(tasks or NONE)
-    )
+def ordered(
+    program: str,
+    what: str,
+    *,
+    reason: str = "",
+    action: str = "",
+    tasks: RunningTasks | None = None,
+    at: float | None = None,
+) -> Event:
+    """Return the event of an order that the present user gives, now or `at` that time.
+
+    An empty `program` is the whole project.
+    """
+    moment, person = time.time() if at is None else at, invoking_user(os.environ)
+    return Event(moment, program, what, reason=reason, action=action, by=person, **(tasks or NONE))
 
 
 def remember(manifest: Manifest, programs: Sequence[InstalledProgram], *, desired: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
 from typing import NamedTuple
@@ -20,6 +21,7 @@ from procman.install.state.manifest import Manifest
 from procman.lookup import Installed
 from procman.model import InstalledProgram
 from procman.monitoring.draining import described
+from procman.monitoring.kept import overlap_ended
 from procman.program_names import resolve
 
 
@@ -132,13 +134,14 @@ def _restart(
 
 def _overlap(manifest: Manifest, program: InstalledProgram, options: RolloutOptions) -> Restarted:
     controller, progress = controller_of(manifest), options.reporter.progress
+    began = time.time()
     failure = overlap(controller, manifest, program, progress)
     if failure is None:
         # The successor may have ended as soon as it consumed.
         failures = unhealthy(controller, manifest, [program], options.wait_seconds or 0, progress, until_started=False)
         failure = failures[0] if failures else None
     what, reason = ("overlap failed", failure.why) if failure else ("overlapped", "")
-    log_events(manifest, [ordered(program.name, what, reason=reason)])
+    log_events(manifest, [ordered(program.name, what, reason=reason, at=overlap_ended(manifest, program, began))])
     return Restarted(program, OVERLAPPED, failure)
 
 

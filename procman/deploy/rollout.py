@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -30,6 +31,7 @@ from procman.install.state.generations import Generation
 from procman.install.state.manifest import Manifest
 from procman.install.state.orders import note_order
 from procman.model import Action, Activation, InstalledProgram
+from procman.monitoring.kept import overlap_ended
 
 INSTALLED = "installed"
 
@@ -234,7 +236,7 @@ class _Rollout:
         return [*(failure for _, failure in activated if failure), *self._wait(controller, waiting)]
 
     def _activate(self, controller: Controller, activation: Activation) -> Failure | None:
-        program, removes = activation.program, activation.action is Action.REMOVE
+        program, removes, began = activation.program, activation.action is Action.REMOVE, time.time()
         tasks = running_tasks(self._manifest, controller, [program]) if activation.action is not Action.ADD else {}
         note_order(self._manifest, [program])
         if activation.desired and activation.action in (Action.REPLACE, Action.RESTART, Action.OVERLAP):
@@ -258,8 +260,10 @@ class _Rollout:
             generations.mark_done(self._tree, self._manifest.directories.state, activation)
             if removes or activation.desired:
                 forget(self._manifest, [program])
-            verb = self._options.verb
-            log_events(self._manifest, [ordered(program.name, verb, reason=done, tasks=tasks.get(program.name))])
+            # One event of an overlap: the keeper's own has the same time.
+            at = overlap_ended(self._manifest, program, began) if done == OVERLAPPED else None
+            event = ordered(program.name, self._options.verb, reason=done, tasks=tasks.get(program.name), at=at)
+            log_events(self._manifest, [event])
         return None
 
     def _carried_out(self, controller: Controller, activation: Activation) -> str:

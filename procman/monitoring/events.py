@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from procman.errors import ProcmanError
 from procman.install.safe_fs.tree import Tree
-from procman.install.state.event_log import Event, own_events, untrusted_events
+from procman.install.state.event_log import INSIDE, OVERLAPS, Event, own_events, untrusted_events
 from procman.lookup import Installed
 from procman.model import Kind
 from procman.monitoring.ends import unlogged_events
@@ -31,8 +31,25 @@ def events(
     yield from asked_for if most is None or most >= len(asked_for) else asked_for[len(asked_for) - most :]
     while follow:
         time.sleep(PAUSE_SECONDS)
-        known, found = set(found), _all(installed, names)
-        yield from (event for event in found if event not in known)
+        known, found = found, _all(installed, names)
+        shown = {*known}
+        # The command's event replaces that of the keeper, which may have been shown.
+        overlaps = {_place(event) for event in known if _is_keepers(event)}
+        yield from (event for event in found if event not in shown and _place(event) not in overlaps)
+
+
+def _each_overlap_once(events: Sequence[Event]) -> list[Event]:
+    """Return `events` without those of keepers about overlaps that a command ordered: its event has the same time."""
+    ordered = {_place(event) for event in events if event.by != INSIDE}
+    return [event for event in events if not (_is_keepers(event) and _place(event) in ordered)]
+
+
+def _is_keepers(event: Event) -> bool:
+    return event.by == INSIDE and event.what in OVERLAPS
+
+
+def _place(event: Event) -> tuple[str, float]:
+    return event.program, event.at
 
 
 def _all(installed: Installed, names: Sequence[str]) -> list[Event]:
@@ -47,6 +64,7 @@ def _all(installed: Installed, names: Sequence[str]) -> list[Event]:
         if program.launcher and program.kind is not Kind.COMMAND:
             for directory in manifest.directories.runs(program.name, program.overlap_max):
                 found += untrusted_events(directory, program.name, owners(program.user))
+    found = _each_overlap_once(found)
     with suppress(ProcmanError):
         found += unlogged_events(manifest, programs, found)
         found += unlogged_lost_events(manifest, programs, found)

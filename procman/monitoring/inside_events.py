@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from procman.install.state.event_log import Event, untrusted_events
+from procman.install.state.event_log import OVERLAPS, Event, untrusted_events
 from procman.install.state.manifest import Manifest
 from procman.model import Kind
 from procman.monitoring.checks.inputs import ProgramSnapshot
 from procman.monitoring.healing_history import HealingHistory
 from procman.monitoring.program_view import Moment, owners
 
-PASSED_ON = ("missed", "handed-back", "not-returned", "lost")
+PASSED_ON = ("missed", "handed-back", "not-returned", "lost", *OVERLAPS)
 """The events that no check of procman reports in other words; those of self-healing have a problem that it finds."""
 
 HOUR_SECONDS = 3600.0

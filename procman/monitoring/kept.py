@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from procman.host.process import stat_fields
 from procman.install.state.manifest import Manifest
 from procman.model import SLOTS, InstalledProgram, ProgramState, RunHistory, State
-from procman.monitoring.checks.inputs import KeptWorker
+from procman.monitoring.checks.inputs import FailedOverlap, Keeper, KeptWorker
 from procman.monitoring.keeper_state import keeper_state
 
 STARTING, DRAINING = "starting", ("draining", "stopping")
@@ -34,6 +34,18 @@ class Kept(NamedTuple):
     current: KeptWorker | None
     others: tuple[KeptWorker, ...]
     """Those that drain or stop, the earliest first."""
+    keeper: Keeper
+
+
+class KeptView(NamedTuple):
+    """A program as its keeper shows it."""
+
+    state: ProgramState
+    """With the process that consumes as its own."""
+    directory: Path
+    """The run directory of that process."""
+    draining: tuple[KeptWorker, ...] = ()
+    keeper: Keeper | None = None
 
 
 def kept_by(manifest: Manifest, program: InstalledProgram, pid: int | None) -> Kept | None:
@@ -57,7 +69,25 @@ def _kept(manifest: Manifest, program: InstalledProgram, pid: int, state: Any) -
         since=float(overlap["since"]),
         current=next((each for each in workers if each.pid == state["current"]), None) or _starting(workers),
         others=tuple(sorted((each for each in workers if each.state in DRAINING), key=lambda each: each.since)),
+        keeper=Keeper(pid, _number(state.get("written")), _failed(state.get("overlap_failed"))),
     )
+
+
+def _number(value: Any) -> float | None:
+    return None if value is None else float(value)
+
+
+def _failed(entry: Any) -> FailedOverlap | None:
+    return entry and FailedOverlap(float(entry["at"]), _word(entry["outcome"]), _word(entry["reason"]))
+
+
+def overlap_ended(manifest: Manifest, program: InstalledProgram, since: float) -> float:
+    """Return when the overlap that was ordered after `since` ended, in seconds since the epoch, as in the keeper's own
+    event; now, if the keeper has not reported it.
+    """
+    now, found = time.time(), keeper_state(manifest, program).get("overlap")
+    at = found.get("at") if isinstance(found, dict) else None
+    return at if isinstance(at, float) and since <= at <= now else now
 
 
 def _starting(workers: Sequence[KeptWorker]) -> KeptWorker | None:
@@ -82,25 +112,23 @@ def is_child(pid: int, parent: int) -> bool:
     return bool(fields) and int(fields[PARENT]) == parent
 
 
-def as_kept(
-    manifest: Manifest, program: InstalledProgram, state: ProgramState
-) -> tuple[ProgramState, Path, tuple[KeptWorker, ...]]:
-    """Return the state of `program` with the process that consumes as its own, its run directory, and those that
-    drain."""
+def as_kept(manifest: Manifest, program: InstalledProgram, state: ProgramState) -> KeptView:
+    """Return what the keeper of `program`, whose `state` the process manager reports, shows of it."""
     directory = manifest.directories.run(program.name)
     if not program.overlap_max:
-        return state, directory, ()
+        return KeptView(state, directory)
     kept = kept_by(manifest, program, state.pid)
     state = state._replace(history=_with_ends(manifest, program, state, kept))
     if kept is None:
-        return state, directory, ()
+        return KeptView(state, directory)
     if kept.current is None:
         is_due = bool(kept.others) and state.state in (State.RUNNING, State.STARTING)
         waiting = state._replace(state=State.BACKOFF, pid=None, since=None, detail=DUE)
-        return waiting if is_due else state, directory, kept.others
+        return KeptView(waiting if is_due else state, directory, kept.others, kept.keeper)
     worker = kept.current
     since = time.time() - (time.monotonic() - worker.started)
-    return state._replace(pid=worker.pid, since=since, clock_then=None), worker.directory, kept.others
+    state = state._replace(pid=worker.pid, since=since, clock_then=None)
+    return KeptView(state, worker.directory, kept.others, kept.keeper)
 
 
 def _with_ends(manifest: Manifest, program: InstalledProgram, state: ProgramState, kept: Kept | None) -> RunHistory:

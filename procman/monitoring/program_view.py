@@ -62,17 +62,17 @@ def program_snapshots(
     Without `with_restarts`, no file is inspected that programs share, and no restart is due.
     """
     moment = now()
-    seen = [as_kept(manifest, *pair)[0] for pair in zip(programs, states, strict=True)] if with_restarts else []
+    seen = [as_kept(manifest, *pair).state for pair in zip(programs, states, strict=True)] if with_restarts else []
     due = restarts_due(manifest, programs, seen) if with_restarts else [""] * len(programs)
     seen_before = _SeenBefore(manifest, moment)
     snapshots = []
     for program, state_of_keeper, restart_due in zip(programs, states, due, strict=True):
-        state, directory, draining = as_kept(manifest, program, state_of_keeper)
+        state, directory, draining, keeper = as_kept(manifest, program, state_of_keeper)
         heartbeat = _read_heartbeat(directory, manifest, program, state, moment)
         if with_restarts and heartbeat.content:
             restart_due = ", ".join(filter(None, (restart_due, _changed_code(heartbeat.content))))
         snapshot = ProgramSnapshot(
-            program, state, heartbeat, None, restart_due, draining=draining, run_directory=directory
+            program, state, heartbeat, None, restart_due, draining=draining, keeper=keeper, run_directory=directory
         )
         if heartbeat.content:
             changed = {"queues_asked": moment.monotonic} if broker_answered else {}
@@ -163,8 +163,8 @@ def _write_problem(snapshot: ProgramSnapshot, manifest: Manifest, moment: Moment
 
 def read_heartbeat(manifest: Manifest, program: InstalledProgram, state: ProgramState, moment: Moment) -> Heartbeat:
     """Return the heartbeat of `program`. Its file is untrusted, and the pid in it is only compared or shown (S3)."""
-    state, directory, _ = as_kept(manifest, program, state)
-    return _read_heartbeat(directory, manifest, program, state, moment)
+    seen = as_kept(manifest, program, state)
+    return _read_heartbeat(seen.directory, manifest, program, seen.state, moment)
 
 
 def _read_heartbeat(

@@ -15,6 +15,7 @@ from procman.install.state.holds import Hold, read_holds
 from procman.install.state.manifest import Manifest, Pending
 from procman.lookup import Installed
 from procman.model import InstalledProgram, Level, ProgramState, Result, State
+from procman.monitoring.checks.inputs import FailedOverlap
 from procman.monitoring.draining import Draining, draining_of
 from procman.monitoring.states import states_of
 from procman.program_names import resolve
@@ -38,6 +39,8 @@ class ProgramStatus(NamedTuple):
     """Its heartbeat; empty if there is none."""
     draining: tuple[Draining, ...] = ()
     """The earlier processes of a worker that overlaps, which finish their tasks."""
+    overlap_failed: FailedOverlap | None = None
+    """Its last overlap restart, unless that succeeded."""
 
 
 class ProjectStatus(NamedTuple):
@@ -129,6 +132,7 @@ def status(installed: Installed, names: Sequence[str]) -> ProjectStatus:
                 waiting.get(each.program.name),
                 each.says,
                 draining_of(each),
+                each.keeper.overlap_failed if each.keeper else None,
             )
             for each, result in zip(snapshots, results, strict=True)
         ),

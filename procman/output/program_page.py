@@ -12,9 +12,10 @@ from procman.agent.verdict import format_duration
 from procman.backends import backend_named
 from procman.model import InstalledProgram, Level, State
 from procman.monitoring.checks.inputs import EndReport
+from procman.monitoring.draining import described
 from procman.monitoring.program_page import ProgramPage
 from procman.monitoring.status import ProgramStatus, ProjectStatus
-from procman.output.status import COLOURS, RESIDENT, as_seen, held, of_files
+from procman.output.status import COLOURS, RESIDENT, after_overlap, as_seen, failed_overlap, held, of_files
 from procman.output.terminal import coloured, folded, hint_lines, local_time, size, width_of, wrapped
 
 LABEL_WIDTH = 12
@@ -55,6 +56,8 @@ def _fields(status: ProjectStatus, each: ProgramStatus, page: ProgramPage) -> It
     yield "Last exit", [_end(report) for report in page.ends]
     yield "Queues", [*map(_queue, each.says.get("queues", ())), *_received(each)]
     yield "Tasks", _tasks(status, each, page)
+    yield "Draining", [described(draining) for draining in each.draining]
+    yield "Overlap", [failed_overlap(each.overlap_failed)] if each.overlap_failed else []
     yield "Next", [f"{_local(status, entry['due'])}: {entry['name']}" for entry in each.says.get("next_entries", ())]
     yield "Missed", [] if each.says.get("missed_at") is None else lines_of(each.says, status.at)
     yield "Memory", [_memory(each)] if "memory_bytes" in each.result.values else []
@@ -156,6 +159,8 @@ def _problems(each: ProgramStatus, page: ProgramPage, width: int | None) -> Iter
     for result in [*own, *(result for result in page.results if result.code not in codes)]:
         yield from wrapped(f"{result.level.name.lower()}: {result.detail} ({result.code})", width)
         yield from hint_lines(result.hint, width)
+    if each.overlap_failed:
+        yield after_overlap(each)
     if each.hold:
         yield f"procman release {each.program.name}"
     if each.restart_due:

@@ -11,7 +11,9 @@ from typing import Any, TextIO, TypeVar
 from procman.agent.verdict import format_duration
 from procman.install.state.holds import Hold
 from procman.model import Level, Result, State
+from procman.monitoring.checks.inputs import FailedOverlap
 from procman.monitoring.draining import Draining, described
+from procman.monitoring.kept import REFUSED
 from procman.monitoring.states import answers_only
 from procman.monitoring.status import ProgramStatus, ProjectStatus
 from procman.output.grouping import grouped, names_for_a_command
@@ -108,6 +110,9 @@ def _remarks(status: ProjectStatus, width: int | None) -> Iterator[str]:
             yield from wrapped(f"{each.program.name}: {each.state.detail}", width)
         for draining in each.draining:
             yield from wrapped(f"{each.program.name}: {described(draining)}", width)
+        if each.overlap_failed:
+            yield from wrapped(f"{each.program.name}: {failed_overlap(each.overlap_failed)}", width)
+            yield f"  {after_overlap(each)}"
         if each.hold:
             yield from wrapped(f"{each.program.name}: {held(each.hold)}", width)
             yield f"  procman release {each.program.name}"
@@ -145,6 +150,19 @@ def of_files(status: ProjectStatus, width: int | None) -> Iterator[str]:
     yield f"not in sync with generation {status.generation}:"
     for difference in status.differences:
         yield from wrapped(difference, width, indent="  ")
+
+
+def failed_overlap(overlap: FailedOverlap) -> str:
+    """Return when the last overlap restart failed or was refused, and why."""
+    verb = "was refused" if overlap.outcome == REFUSED else "failed"
+    return f"its last overlap restart {verb} at {moment(overlap.at)}: {overlap.reason}"
+
+
+def after_overlap(each: ProgramStatus) -> str:
+    """Return the command to type after the last overlap restart of a program failed or was refused."""
+    is_refused = each.overlap_failed is not None and each.overlap_failed.outcome == REFUSED
+    name = each.program.name
+    return f"procman restart --overlap --wait-for-slot {name}" if is_refused else f"procman logs {name}"
 
 
 def held(hold: Hold) -> str:
@@ -210,6 +228,7 @@ def _program(status: ProjectStatus, each: ProgramStatus) -> dict[str, object]:
         "ends": [{"at": end.at, "how": end.how, "pid": end.pid} for end in state.history.ends],
         "restart_due": each.restart_due or None,
         "draining": [_draining(draining) for draining in each.draining],
+        "overlap_failed": None if each.overlap_failed is None else each.overlap_failed._asdict(),
         "held": None if each.hold is None else vars(each.hold),
         "health": _result(each.result),
     }

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import signal
 import socket
 import struct
@@ -143,6 +145,51 @@ def test_successor_that_exits_is_reported_and_the_worker_stays(crop: Kept) -> No
     assert "ended (exit status 1) before it was healthy" in reason
     crop.wait_for_slots(a="consuming")
     assert ends(crop) == []
+
+
+def test_each_overlap_is_one_event_and_a_failure_stays_in_the_state_until_one_succeeds(crop: Kept) -> None:
+    crop.write_launch(overlap_max=1)
+    exits = started(crop).order("crop-b@%h-exits", "1")
+    crop.overlap()
+    failed = crop.state()["overlap_failed"]
+    assert failed["outcome"] == "failed"
+    assert "ended (exit status 1)" in failed["reason"]
+    exits.unlink()
+    crop.order("crop@%h-works")
+    crop.overlap()
+    assert crop.state()["overlap_failed"] is None
+    crop.overlap()
+    assert crop.state()["overlap_failed"]["outcome"] == "refused"
+    lines = (crop.installation.run_directory / "events.jsonl").read_text().splitlines()
+    events = [json.loads(line) for line in lines]
+    assert [event["what"] for event in events] == ["overlap failed", "overlapped", "overlap failed"]
+    assert events[0]["reason"] == failed["reason"]
+    assert events[2]["reason"] == "refused: 1 earlier process is draining (slot a)"
+    assert {(event["program"], event["by"]) for event in events} == {("catmaid-celery", "inside")}
+    assert [events[0]["at"], events[2]["at"]] == [failed["at"], crop.state()["overlap"]["at"]]
+
+
+def with_constant(crop: Kept, name: str, value: str) -> Kept:
+    """Let the keeper have another value of one of its constants."""
+    script = crop.installation.launcher.with_name("keeper.py")
+    text, number = re.subn(f"(?m)^{name} = .*", f"{name} = {value}", script.read_text())
+    assert number == 1
+    script.write_text(text)
+    return crop
+
+
+def test_worker_that_has_run_for_long_is_started_again_at_once(crop: Kept) -> None:
+    crop.write_launch(restart_seconds=600)
+    started(with_constant(crop, "PROVEN_SECONDS", "0")).order("crop@%h-works")
+    crop.overlap()
+    os.kill(crop.pid_in("b"), signal.SIGKILL)
+    crop.keeper.wait_for("crop-b@%h started", 2)
+    assert "starting it again in 0 s" in crop.text
+
+
+def test_idle_keeper_shows_that_it_is_alive(crop: Kept) -> None:
+    before = started(with_constant(crop, "REPORT_SECONDS", "0.1")).state()["written"]
+    wait_until(lambda: crop.state()["written"] > before + 1, lambda: f"{crop.state()}")
 
 
 def test_unusable_launch_file_starts_nothing(crop: Kept) -> None:

@@ -63,6 +63,11 @@ def test_each_event_is_passed_on_once(manifest: Manifest, program: InstalledProg
     assert _found(manifest, program, later) == [NOW.wall - 10]
 
 
+def test_overlaps_are_passed_on(manifest: Manifest, program: InstalledProgram) -> None:
+    _write(manifest, program, ("overlapped", NOW.wall - 50), ("overlap failed", NOW.wall - 40))
+    assert _found(manifest, program, HealingHistory("a")) == [NOW.wall - 50, NOW.wall - 40]
+
+
 def test_event_before_the_first_check_of_a_boot_is_passed_on(manifest: Manifest, program: InstalledProgram) -> None:
     early = NOW._replace(monotonic=60.0, wall=BOOTED + 60)
     _write(manifest, program, ("missed", BOOTED - 20), ("missed", BOOTED + 20))

@@ -15,17 +15,22 @@ from typing import Any
 import pytest
 
 from procman.host.process import identity
+from procman.host.process import suspended as is_suspended
 from procman.install.state.manifest import Manifest
 from procman.model import Level, Result, State
+from procman.monitoring.checks.inputs import FailedOverlap, Keeper
+from procman.monitoring.checks.keeper import check as check_keeper
 from procman.monitoring.draining import Draining, DrainingTask, draining_of
-from procman.monitoring.kept import as_kept, kept_by
+from procman.monitoring.kept import as_kept, kept_by, overlap_ended
 from procman.monitoring.pidfd_signal import ProcessChanged, send
 from procman.monitoring.program_view import now, program_snapshots
 from procman.monitoring.status import ProgramStatus
-from procman.output.status import as_text
-from tests.monitoring.checks.records import heartbeat, program, state
+from procman.output.status import as_json, as_text
+from procman.output.terminal import moment
+from tests.monitoring.checks.records import heartbeat, program, running, state
 from tests.monitoring.test_pidfd_signal import controller
 from tests.output.test_status import status
+from tests.product import eventually
 
 PROGRAM = program(name="catmaid-celery", overlap_max=2)
 KEEPER = os.getpid()
@@ -80,11 +85,11 @@ def test_process_that_consumes_counts_as_the_program(manifest: Manifest, child: 
 
 def test_worker_that_ended_beside_what_drains_waits_to_be_started(manifest: Manifest, child: int, other: int) -> None:
     describe(manifest, worker(other, "a", "draining"), current=None)
-    found, _, draining = as_kept(manifest, PROGRAM, state(pid=KEEPER))
-    assert (found.state, found.pid, [each.pid for each in draining]) == (State.BACKOFF, None, [other])
-    assert as_kept(manifest, PROGRAM, state(State.STOPPING, KEEPER))[0].state is State.STOPPING
+    seen = as_kept(manifest, PROGRAM, state(pid=KEEPER))
+    assert (seen.state.state, seen.state.pid, [each.pid for each in seen.draining]) == (State.BACKOFF, None, [other])
+    assert as_kept(manifest, PROGRAM, state(State.STOPPING, KEEPER)).state.state is State.STOPPING
     describe(manifest, worker(other, "a", "draining"), worker(child, "b", "starting"), current=None)
-    assert as_kept(manifest, PROGRAM, state(pid=KEEPER))[0].pid == child
+    assert as_kept(manifest, PROGRAM, state(pid=KEEPER)).state.pid == child
 
 
 def test_process_that_is_no_child_of_the_keeper_is_ignored(manifest: Manifest, child: int) -> None:
@@ -97,7 +102,15 @@ def test_process_that_is_no_child_of_the_keeper_is_ignored(manifest: Manifest, c
 
 @pytest.mark.parametrize(
     "changed",
-    [{"pid": 1}, {"workers": 5}, {"workers": [{}]}, {"overlap": None}, {"workers": [worker(1, "../..", "draining")]}],
+    [
+        {"pid": 1},
+        {"written": "x"},
+        {"overlap_failed": 5},
+        {"workers": 5},
+        {"workers": [{}]},
+        {"overlap": None},
+        {"workers": [worker(1, "../..", "draining")]},
+    ],
 )
 def test_file_of_another_process_or_form_describes_nothing(manifest: Manifest, changed: dict[str, Any]) -> None:
     describe(manifest, current=None, **changed)
@@ -144,3 +157,54 @@ def test_status_shows_what_drains_since_when_and_with_which_tasks(tmp_path: Path
     lines = list(as_text(status(tmp_path, found), io.StringIO()))
     assert "catmaid-celery: process 12 has been draining for 2h10m: tasks.crop 4711 (2h2m)" in lines
     assert "catmaid-celery: process 13 has been stopping for 5s: running tasks: 0" in lines
+
+
+FAILED = {"at": 1000.0, "outcome": "failed", "reason": "process 12 ended"}
+
+
+def test_failed_overlap_is_shown_with_its_time_and_reason(manifest: Manifest, child: int, tmp_path: Path) -> None:
+    consuming = worker(child, "a", "consuming")
+    describe(manifest, consuming, current=child, overlap_failed=FAILED)
+    [found] = program_snapshots(manifest, [PROGRAM], [state(pid=KEEPER)])
+    assert found.keeper
+    failed = found.keeper.overlap_failed
+    assert failed == FailedOverlap(1000.0, "failed", "process 12 ended")
+    row = ProgramStatus(
+        PROGRAM, found.state, Result("PM200", PROGRAM.name, Level.OK, ""), "", True, overlap_failed=failed
+    )
+    shown = status(tmp_path, row)
+    lines = list(as_text(shown, io.StringIO()))
+    expected = f"catmaid-celery: its last overlap restart failed at {moment(1000)}: process 12 ended"
+    assert lines[lines.index(expected) + 1] == "  procman logs catmaid-celery"
+    [document] = json.loads(as_json(shown))["programs"]
+    assert document["overlap_failed"] == FAILED
+    refused = shown._replace(programs=(row._replace(overlap_failed=failed._replace(outcome="refused")),))
+    lines = list(as_text(refused, io.StringIO()))
+    assert "  procman restart --overlap --wait-for-slot catmaid-celery" in lines
+    describe(manifest, consuming, current=child, overlap_failed=None)
+    [found] = program_snapshots(manifest, [PROGRAM], [state(pid=KEEPER)])
+    assert found.keeper == Keeper(KEEPER, None, None)
+
+
+def test_time_of_an_overlap_is_that_of_the_keeper_unless_it_is_impossible(manifest: Manifest, child: int) -> None:
+    began = time.time()
+    for at, is_its_own in ((began, True), (began - 1, False), (began + 3600, False), ("x", False), (None, False)):
+        overlap = {"number": 1, "outcome": "done", "reason": "", "since": 0.0, "at": at}
+        describe(manifest, worker(child, "a", "consuming"), current=child, overlap=overlap)
+        assert (overlap_ended(manifest, PROGRAM, began) == at) is is_its_own
+
+
+@pytest.mark.parametrize(("age", "level"), [(5.0, Level.OK), (60.0, Level.WARNING)])
+def test_keeper_that_does_nothing_is_reported(manifest: Manifest, child: int, age: float, level: Level) -> None:
+    written = time.monotonic() - age
+    describe(manifest, worker(child, "a", "consuming"), current=child, written=written)
+    [found] = program_snapshots(manifest, [PROGRAM], [state(pid=KEEPER)])
+    [result] = check_keeper(running(found))
+    assert (result.code, result.level) == ("PM116", level)
+    assert (f"its keeper, process {KEEPER}, has done nothing for" in result.detail) is (level is Level.WARNING)
+    os.kill(child, signal.SIGSTOP)
+    assert found.keeper
+    suspended = found._replace(keeper=found.keeper._replace(pid=child))
+    eventually(lambda: is_suspended(child), "it is suspended")
+    [result] = check_keeper(running(suspended))
+    assert (result.hint == f"kill -CONT {child}") is (level is Level.WARNING)

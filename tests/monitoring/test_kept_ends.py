@@ -120,6 +120,6 @@ def test_program_without_overlap_keeps_its_history(manifest: Manifest) -> None:
 def test_state_has_the_ends_since_the_last_overlap(manifest: Manifest) -> None:
     describe(manifest, noted(), noted(keeper=5))
     kept = state(State.RUNNING, KEEPER)
-    assert [end.pid for end in as_kept(manifest, PROGRAM, kept)[0].history.ends] == [WORKER]
+    assert [end.pid for end in as_kept(manifest, PROGRAM, kept).state.history.ends] == [WORKER]
     describe(manifest, noted(), overlap={"number": 1, "outcome": "done", "reason": "", "since": time.monotonic()})
-    assert as_kept(manifest, PROGRAM, kept)[0].history.ends == ()
+    assert as_kept(manifest, PROGRAM, kept).state.history.ends == ()

@@ -30,6 +30,9 @@ MOST_TASKS = 20
 INSIDE = "inside"
 """The author of an event that the program itself wrote."""
 
+OVERLAPS = ("overlapped", "overlap failed")
+"""The events of an overlap restart: the keeper of the worker writes one, and a command that ordered it another."""
+
 
 @dataclass(frozen=True)
 class Event:

@@ -69,6 +69,26 @@ class KeptWorker(NamedTuple):
     directory: Path
 
 
+class FailedOverlap(NamedTuple):
+    """The last overlap restart of a worker, which failed or was refused."""
+
+    at: float
+    """Seconds since the epoch."""
+    outcome: str
+    """`failed` or `refused`."""
+    reason: str
+
+
+class Keeper(NamedTuple):
+    """The parent of the processes of a worker that overlaps."""
+
+    pid: int
+    written: float | None
+    """When it last described its processes, by the monotonic clock: every 10 seconds. None: an earlier version."""
+    overlap_failed: FailedOverlap | None
+    """None if the last overlap restart succeeded, or if there was none since the program was started."""
+
+
 class ProgramSnapshot(NamedTuple):
     """A program, its state and its heartbeat at one moment."""
 
@@ -89,6 +109,8 @@ class ProgramSnapshot(NamedTuple):
     """The last end of one of its pool processes, within an hour, that Celery did not cause."""
     draining: tuple[KeptWorker, ...] = ()
     """The earlier processes of a worker that overlaps, which finish their tasks."""
+    keeper: Keeper | None = None
+    """None: it does not overlap, or its keeper has described nothing yet."""
     run_directory: Path | None = None
     """That of its main process: one of several, if it overlaps."""
 
