@@ -80,13 +80,18 @@ def launch_file(project: Project, program: Program, environment_copy: str | None
         "format": FORMAT,
         "argv": _without_node_name(launch.argv),
         "environment": {**launch.environment, **more},
-        "node_names": {slot: _node_name(worker, slot) for slot in slots.names(worker.overlap_max)},
+        "node_names": node_names(worker),
         "overlap_max": worker.overlap_max,
         "overlap_seconds": OVERLAP_SECONDS,
         "stop_timeout_seconds": program.stop_timeout_seconds,
     }
     text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
     return RenderedFile(launch_path(project, program), text, 0o644, owner, owner, (program.name,), overlaps=True)
+
+
+def node_names(worker: Worker) -> dict[str, str]:
+    """Return the node names of `worker` by slot; one that does not overlap has the first slot only."""
+    return {slot: _node_name(worker, slot) for slot in slots.names(worker.overlap_max if worker.overlap else 0)}
 
 
 def _node_name(worker: Worker, slot: str) -> str:

@@ -18,6 +18,13 @@ def with_name(hostname: str) -> str:
     return hostname if "@" in hostname else f"{_NAME}@{hostname}"
 
 
+def expanded(text: str, name: str, host: str = ANY_HOST) -> str:
+    """Return `text`, such as the path of a state file, as the worker with the node name `name` on `host` reads it."""
+    short, _, on = node_name(name, host).partition("@")
+    known = {"h": on, "n": short, "d": on.partition(".")[2], "p": f"{short}@{on}", "%": "%"}
+    return re.sub(r"%([%\w])", lambda found: known.get(found[1], found[0]), text)
+
+
 def node_name(hostname: str | None, host: str = ANY_HOST) -> str:
     """Return the node name of a worker with the option `-n hostname` on `host`; without the option, its default.
 

@@ -94,6 +94,8 @@ CONDITIONS: dict[str, Condition] = {
     "PM784": _uses_other_broker,
     "PM788": lambda preflight: bool(preflight.wrappers),
     "PM789": _has(Kind.COMMAND),
+    "PM790": _WORKER,
+    "PM791": lambda preflight: bool(preflight.host.listening),
 }
 """By code, or by its first four characters: whether the facts that a check needs are known, and concern the project."""
 

@@ -15,6 +15,7 @@ from procman.monitoring.checks.shared_queues import other_workers
 from procman.preflight.gather_processes import other_programs
 from procman.preflight.gather_projects import stopped_workers
 from procman.preflight.inputs import Host
+from procman.preflight.listening_ports import ports_of_workers
 from procman.project import Project
 
 
@@ -33,6 +34,7 @@ def look_at_host(project: Project, replaced: Sequence[Path] = ()) -> Host:
         workers=tuple(other_workers(look_at((), (LAUNCHER,)), launcher_path(project), project.directories.state)),
         file_limits=backend.file_limits(project),
         stop_order=backend.stop_order(project),
+        listening=ports_of_workers(project),
     )
 
 

@@ -182,6 +182,8 @@ class Host:
     """By program name; empty: unknown."""
     stop_order: StopOrder | None = None
     """Which units stop after the programs; None if systemd does not run here."""
+    listening: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    """By program name: the TCP ports of running workers that overlap, or will after the install."""
 
 
 def written_paths(project: Project, asked: Iterable[AppAnswer]) -> list[Path]:

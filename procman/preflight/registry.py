@@ -14,10 +14,12 @@ from procman.preflight import (
     celery_options,
     host,
     interpreter,
+    listening_ports,
     paths,
     pool_size,
     result_backend,
     second_programs,
+    state_files,
     stop_timeouts,
     variables,
     wrapper,
@@ -115,6 +117,10 @@ _OTHERS: tuple[Check[PreflightFacts], ...] = (
     Check("PM787", "RabbitMQ permits what this Celery needs", broker_states.features_are_permitted),
     Check("PM788", "Each wrapper replaces itself with its program", of_each(wrapper.wrapper_replaces_itself)),
     Check("PM789", "Workers and beat have tables of their own", celery_commands.celery_is_no_command),
+    Check("PM790", "Each worker process has a state file of its own", state_files.state_files_are_own),
+    Check(
+        "PM791", "No worker that overlaps needs a port of its own", listening_ports.ports_are_free, comes_and_goes=True
+    ),
 )
 """All but the one that judges their results."""
 

@@ -78,6 +78,8 @@ class Judged:
     queues_error: str = ""
     queues: tuple[str, ...] | None = None
     """The queues that the worker would consume; None: unknown, or not a worker."""
+    state_file: str = ""
+    """The file in which the worker keeps revoked tasks (`--statedb` or `worker_state_db`), as it is written."""
     scheduler: str = ""
     """Beat's scheduler class, as MODULE:NAME."""
     scheduler_error: str = ""
@@ -259,7 +261,7 @@ def _result_backend(found: Mapping[str, Any], place: Place) -> ResultBackend:
 
 
 def _judged(found: Mapping[str, Any], secrets: KnownSecrets) -> Judged:
-    texts = ("error", "pool_error", "queues_error", "scheduler", "scheduler_error", "schedule_error")
+    texts = ("error", "pool_error", "queues_error", "scheduler", "scheduler_error", "schedule_error", "state_file")
     return Judged(
         **{name: secrets.masked(str(found.get(name) or "")) for name in texts},
         queues=None if found["queues"] is None else tuple(map(str, found["queues"])),

@@ -42,7 +42,7 @@ def check_app(app: Any, commands: Mapping[str, List[str]]) -> Dict[str, Any]:
 
 def check_command(app: Any, arguments: List[str]) -> Dict[str, Any]:
     """Return the errors in the arguments of `celery`, in Celery's own words, and what it parsed."""
-    found = {"error": None, "queues_error": None, "pool_error": None}  # type: Dict[str, Any]
+    found = {"error": None, "queues_error": None, "pool_error": None, "state_file": None}  # type: Dict[str, Any]
     found.update({"scheduler_error": None, "scheduler": None, "keeps_file": None, "queues": None})
     found.update({"answers_ping": False, "schedule_trouble": None, "schedule_error": ""})
     printed = io.StringIO()
@@ -53,7 +53,7 @@ def check_command(app: Any, arguments: List[str]) -> Dict[str, Any]:
         found["error"] = (_complaint(error) or printed.getvalue().strip())[-LONGEST_COMPLAINT:]
         return found
     if name == "worker":
-        found["pool_error"] = _pool_error(arguments)
+        found["pool_error"], found["state_file"] = _pool_error(arguments), values.get("statedb")
         found["queues_error"], found["queues"] = _queues(app, values)
     elif name == "beat":
         _look_at_scheduler(app, values, found)

@@ -113,6 +113,17 @@ def options(**changes: Any) -> Change:
     return change
 
 
+def overlapping(state_file: str) -> Change:
+    """Return a change to a worker that overlaps and has this state file."""
+    known = judged("site-celery", queues=("celery",), state_file=state_file)
+    return lambda before: known(options(overlap=True)(before))
+
+
+def listening(*ports: int) -> Change:
+    """Return a change to a worker that overlaps and listens on these ports."""
+    return lambda before: host(listening={"site-celery": ports})(options(overlap=True)(before))
+
+
 def hiding(path: str) -> Change:
     """Return a change to a project under systemd that hides `path` from its worker."""
 
@@ -419,6 +430,9 @@ CASES: list[tuple[str, Level, Change, str]] = [
     ("PM788", CRITICAL, tried(replaces_itself=False), "wrap starts the program as its child"),
     ("PM788", CRITICAL, tried(keeps_variables=False), "wrap removes variables"),
     ("PM789", WARNING, command("nautobot-server", "celery", "beat"), "[command.flower] runs a Celery beat"),
+    ("PM790", CRITICAL, overlapping("/srv/site/state"), "each of its processes would open the state file"),
+    ("PM790", CRITICAL, overlapping("%h.state"), "each of its processes would open the state file %h.state"),
+    ("PM791", WARNING, listening(9808), "it listens on port 9808, and its successor may need the port"),
 ]
 
 
@@ -836,3 +850,21 @@ def test_beat_that_is_known_to_use_the_same_broker_cannot_stay() -> None:
 
 def test_worker_with_a_beat_in_it_is_a_second_beat_too() -> None:
     assert [each.code for each in complaints(old_worker(with_beat=True)(valid()))] == ["PM746", "PM748"]
+
+
+@pytest.mark.parametrize("path", ["/srv/site/%n.state", "%p", "/srv/%n/state"])
+def test_state_file_of_each_process_is_accepted(path: str) -> None:
+    assert complaints(overlapping(path)(valid())) == []
+    assert complaints(judged("site-celery", queues=("celery",), state_file="/srv/site/state")(valid())) == []
+
+
+def test_state_file_of_two_workers_is_reported_once() -> None:
+    before = valid()
+    [own] = [each for each in before.project.programs if each.key == "worker.celery"]
+    assert isinstance(own.options, Worker)
+    twin = replace(own, name="site-mail", key="worker.mail", options=replace(own.options, node_name="mail@%h"))
+    for path, expected in (("state", [("PM790", WARNING, "site-mail")]), ("%n.state", [])):
+        known = {name: Judged(queues=("celery",), state_file=path) for name in ("site-celery", "site-mail")}
+        after = asked(before, app=facts(judged={**facts().judged, **known}), programs=(own, twin))
+        found = [each for each in complaints(after) if each.code == "PM790"]
+        assert [(each.code, each.level, each.program) for each in found] == expected
