@@ -42,10 +42,21 @@ def request(directory: str, pid: int) -> str:
         state = read_state(directory, pid)
         if state.get("number", 0) > before["number"] and state["outcome"] != BEGUN:
             return "" if state["outcome"] == DONE else "{}: {}".format(state["outcome"], state["reason"])
-        if not os.path.exists("/proc/{}".format(pid)):
+        if not _exists(pid):
             return "the keeper has exited"
         sleep(PAUSE_SECONDS)
     return "no answer within {:g} s".format(PATIENCE_SECONDS)
+
+
+def _exists(pid: int) -> bool:
+    """Return whether a process exists; in the sandbox, /proc may not show the keeper (ProtectProc=, PrivateUsers=)."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
 
 
 def main() -> int:

@@ -1,4 +1,7 @@
-"""Overlap restarts under systemd, in the default sandbox, with an environment file that only root can read."""
+"""Overlap restarts under systemd, in the strict sandbox, with an environment file that only root can read.
+
+test_overlap_deploys.py: in the default one.
+"""
 
 from __future__ import annotations
 
@@ -35,6 +38,9 @@ TRIAL_DATA = "{DATA}"
 [health]
 heartbeat_seconds = 1
 watchdog_seconds = 10
+
+[systemd]
+sandbox = "strict"
 
 [worker.crop]
 overlap = true
