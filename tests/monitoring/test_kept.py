@@ -18,6 +18,7 @@ from procman.host.process import identity
 from procman.host.process import suspended as is_suspended
 from procman.install.state.manifest import Manifest
 from procman.model import Level, Result, State
+from procman.monitoring.checks.draining_processes import check as check_drainers
 from procman.monitoring.checks.inputs import FailedOverlap, Keeper
 from procman.monitoring.checks.keeper import check as check_keeper
 from procman.monitoring.draining import Draining, DrainingTask, draining_of
@@ -208,3 +209,26 @@ def test_keeper_that_does_nothing_is_reported(manifest: Manifest, child: int, ag
     eventually(lambda: is_suspended(child), "it is suspended")
     [result] = check_keeper(running(suspended))
     assert (result.hint == f"kill -CONT {child}") is (level is Level.WARNING)
+
+
+@pytest.mark.parametrize(("age", "level"), [(5.0, Level.OK), (60.0, Level.WARNING)])
+def test_process_that_drains_without_a_heartbeat_is_reported(
+    manifest: Manifest, child: int, other: int, age: float, level: Level
+) -> None:
+    describe(manifest, worker(child, "b", "consuming"), worker(other, "a", "draining"), current=child)
+    beat(manifest, "catmaid-celery", other, phase="draining", written=time.monotonic() - age)
+    [found] = program_snapshots(manifest, [PROGRAM], [state(pid=KEEPER)])
+    [result] = check_drainers(running(found))
+    assert (result.code, result.level) == ("PM117", level)
+    assert (f"process {other}, which drains, wrote its last heartbeat " in result.detail) is (level is Level.WARNING)
+    assert ("procman stop --draining catmaid-celery" in result.hint) is (level is Level.WARNING)
+    os.kill(other, signal.SIGSTOP)
+    eventually(lambda: is_suspended(other), "it is suspended")
+    [result] = check_drainers(running(found))
+    assert (result.hint == f"kill -CONT {other}") is (level is Level.WARNING)
+
+
+def test_nothing_is_reported_of_a_worker_beside_which_nothing_drains(manifest: Manifest, child: int) -> None:
+    describe(manifest, worker(child, "a", "consuming"), current=child)
+    [found] = program_snapshots(manifest, [PROGRAM], [state(pid=KEEPER)])
+    assert list(check_drainers(running(found))) == []
