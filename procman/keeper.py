@@ -13,7 +13,7 @@ from procman.launch import launch_of, owner_of
 from procman.model import Kind, RenderedDirectory
 from procman.project import Launch, Program, Project, RenderedFile, Worker
 
-KEEPER, REQUEST = "keeper.py", "keeper_request.py"
+KEEPER, REQUEST = slots.KEEPER, "keeper_request.py"
 OVERLAP_SECONDS = 80
 """How long a successor may take to become healthy: less than systemd allows for a reload (`TimeoutStartSec=`)."""
 OPTIONS = ("-I", "-S", "-B")

@@ -151,10 +151,15 @@ class Keeper:
         processes = self._processes
         if processes.start_at is None or monotonic() < processes.start_at:
             return
-        slot = processes.free_slot() if processes.hold() else None
+        try:
+            slot = processes.free_slot() if processes.hold() else None
+        except OSError as error:
+            self._give_up_start(error)
+            return
         if slot is None:
-            self._once(self._overlap.WAITING)
-            self._relay.put_off(self._overlap.WAITING)
+            reason = processes.slot_problem or self._overlap.WAITING
+            self._once(reason)
+            self._relay.put_off(reason)
             return
         problem = processes.read_launch()
         if problem:
@@ -167,6 +172,17 @@ class Keeper:
             return
         processes.start_at, self._reported = None, ""
         self._relay.extend()
+
+    def _give_up_start(self, error: OSError) -> None:
+        # No worker could start in this directory: its launcher needs a lock there, too, and ends with the same status.
+        self._once(
+            "cannot open the lock {}: {}; make its directory writable for uid {}, or run `procman install` if it is "
+            "missing".format(error.filename, error.strerror, os.geteuid())
+        )
+        processes = self._processes
+        processes.start_at = monotonic() + processes.launch.restart_seconds
+        if not processes.every():
+            processes.start_at, self._status = None, EXIT_CANNOT_START << 8
 
     # Ends ------------------------------------------------------------------------------------------------------------
 

@@ -4,10 +4,9 @@ from time import monotonic, time
 from typing import Any, Callable, Dict, Optional
 
 from .keeper_notify import Relay
-from .keeper_processes import STALE_SECONDS, Processes
+from .keeper_processes import STALE_SECONDS, WAITING, Processes
 from .keeper_worker import CONSUMING, Worker
 
-WAITING = "waiting for an earlier process of the same program to exit"
 BEGUN, DONE, FAILED, REFUSED = "begun", "done", "failed", "refused"
 
 
@@ -48,17 +47,31 @@ class Overlaps:
 
     def _begin(self) -> None:
         processes = self._processes
-        problem = processes.read_launch() if processes.hold() else WAITING
+        problem = self._problem()
         draining, slot = processes.draining(), processes.free_slot()
+        is_full = bool(processes.current) and len(draining) >= processes.launch.overlap_max
         if problem:
             self.end(FAILED, problem)
-        elif slot is None or (processes.current and len(draining) >= processes.launch.overlap_max):
+        elif slot is None and processes.slot_problem and not is_full:
+            self.end(FAILED, processes.slot_problem)
+        elif slot is None or is_full:
             self.end(REFUSED, processes.listed(draining))
         else:
             self._start_successor(slot)
 
+    def _problem(self) -> str:
+        try:
+            return self._processes.read_launch() if self._processes.hold() else WAITING
+        except OSError as error:
+            return "cannot use {}: {}".format(self._processes.directory, error.strerror)
+
     def _start_successor(self, slot: str) -> None:
         processes = self._processes
+        try:
+            processes.require_writable(slot)
+        except OSError as error:
+            self.end(FAILED, "cannot write to {}: {}".format(processes.directory_of(slot), error.strerror))
+            return
         try:
             successor = processes.start(slot)
         except OSError as error:

@@ -9,6 +9,7 @@ from . import keeper_launch, slots
 from .keeper_worker import CONSUMING, STARTING, Worker
 
 LOCK = "keeper.lock"
+WAITING = "waiting for an earlier process of the same program to exit"
 STALE_SECONDS = 30.0
 """Up to this age, a heartbeat shows what a process is doing."""
 
@@ -27,6 +28,8 @@ class Processes:
         """Those that drain or stop."""
         self.start_at: Optional[float] = monotonic()
         """When the next current one is to be started; None: not at all."""
+        self.slot_problem = ""
+        """Why a slot could not be used at the last look at all of them; empty: each was free or taken."""
         self._lock = -1
 
     def every(self) -> List[Worker]:
@@ -54,7 +57,7 @@ class Processes:
 
     def start(self, slot: str) -> Worker:
         """Start another one in a free slot."""
-        directory = self._directory_of(slot)
+        directory = self.directory_of(slot)
         environment = keeper_launch.environment_of(
             self.launch, self._environment, directory, os.getpid(), self._notify_socket
         )
@@ -62,14 +65,19 @@ class Processes:
 
     def free_slot(self) -> Optional[str]:
         """Return the first slot in which nothing runs, whoever started it; None if there is none."""
-        taken = {worker.slot for worker in self.every()}
+        taken, self.slot_problem = {worker.slot for worker in self.every()}, ""
         free = (slot for slot in self.launch.node_names if slot not in taken and self._is_free(slot))
         return next(free, None)
+
+    def require_writable(self, slot: str) -> None:
+        """Raise OSError if a successor in `slot` could not write its heartbeat, and so would never count as healthy."""
+        slots.require_writable(self.directory_of(slot))
 
     def draining(self) -> List[str]:
         """Return the slots of earlier processes that still run, even if another keeper started them."""
         own = {worker.slot for worker in self.every() if worker not in self.others}
-        return [slot for slot in self.launch.node_names if slot not in own and not self._is_free(slot)]
+        others = (slot for slot in self.launch.node_names if slot not in own)
+        return [slot for slot in others if not self._is_free(slot, unusable=True)]
 
     @staticmethod
     def listed(draining: List[str]) -> str:
@@ -78,10 +86,16 @@ class Processes:
         what = "earlier processes are" if plural else "earlier process is"
         return "{} {} draining (slot{} {})".format(len(draining), what, "s" if plural else "", ", ".join(draining))
 
-    def _is_free(self, slot: str) -> bool:
-        return slots.is_free(self._directory_of(slot))
+    def _is_free(self, slot: str, *, unusable: bool = False) -> bool:
+        directory = self.directory_of(slot)
+        try:
+            return slots.is_free(directory)
+        except OSError as error:
+            self.slot_problem = "cannot use {}: {}".format(directory, error.strerror)
+            return unusable
 
-    def _directory_of(self, slot: str) -> str:
+    def directory_of(self, slot: str) -> str:
+        """Return the run directory of a slot."""
         return slots.directory_of(self.directory, slot)
 
     def kill_overdue(self, report: Callable[[str], None]) -> None:
@@ -95,7 +109,10 @@ class Processes:
     # The lock --------------------------------------------------------------------------------------------------------
 
     def hold(self) -> bool:
-        """Take the lock of the keeper: another one that is not stopping would start a second worker."""
+        """Take the lock of the keeper: another one that is not stopping would start a second worker.
+
+        Raises OSError if it cannot be opened.
+        """
         if self._lock >= 0:
             return True
         path = os.path.join(self.directory, LOCK)

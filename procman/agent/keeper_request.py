@@ -19,6 +19,7 @@ BEGUN, DONE = "begun", "done"
 PATIENCE_SECONDS = 600.0
 """systemd ends this earlier (TimeoutStartSec=)."""
 PAUSE_SECONDS = 0.1
+PROBE, PROBE_BYTES = "probe", 4096
 
 
 def read_state(directory: str, pid: int) -> Dict[str, Any]:
@@ -31,8 +32,26 @@ def read_state(directory: str, pid: int) -> Dict[str, Any]:
         return {}
 
 
+def write_problem(directory: str) -> str:
+    """Return why the keeper could not report the end of an overlap, nor its successor its health; empty if they can."""
+    path = os.path.join(directory, PROBE)
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        try:
+            os.write(descriptor, b" " * PROBE_BYTES)
+        finally:
+            os.close(descriptor)
+            os.unlink(path)
+    except OSError as error:
+        return "not ordered: cannot write to {}: {}".format(directory, error.strerror)
+    return ""
+
+
 def request(directory: str, pid: int) -> str:
     """Order an overlap and wait for its end; return why it failed, or nothing."""
+    problem = write_problem(directory)
+    if problem:
+        return problem
     before = read_state(directory, pid)
     if not before:
         return "process {} is not a keeper that has started; restart the program instead".format(pid)

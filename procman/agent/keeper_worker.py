@@ -32,7 +32,8 @@ class Worker:
         """When it is killed, because the process manager does not watch its stop."""
         self.is_killed = False
         """Whether it was killed for that."""
-        _remove(self._mark())
+        for name in (slots.DRAINING, slots.STOP):
+            _remove(os.path.join(directory, name))
         self.pid = _start(words, environment)
 
     def enter(self, state: str) -> None:

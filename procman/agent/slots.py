@@ -8,13 +8,20 @@ import fcntl
 import os
 from typing import List
 
+from . import run_files
+
 SLOTS = "abcdef"
 """Their names, in the order in which they are used."""
 LOCK = "lock"
 DRAINING = "draining"
 """The file in a slot's run directory by which a worker knows that TERM asks it to drain, however long that takes."""
+STOP = "stop"
+"""The file there by which `procman stop` sets a time limit for a worker that has outlived its keeper."""
+KEEPER = "keeper.py"
 KEEPER_PID = "PROCMAN_KEEPER_PID"
 """The variable that a keeper sets for its workers."""
+PROBE, PROBE_BYTES = "probe", 4096
+"""A file as large as a heartbeat, which is written to find out whether one could be."""
 STATE = "keeper.json"
 """The file in the program's run directory in which the keeper describes its processes."""
 
@@ -38,26 +45,27 @@ def node_name(name: str, slot: str) -> str:
 def is_to_drain(run_directory: str) -> bool:
     """Return whether TERM asks the worker with this run directory to drain.
 
-    So does the death of its keeper: no SIGKILL follows, and another keeper uses the free slots.
+    So does the death of its keeper: no SIGKILL follows, and another keeper uses the free slots. `procman stop` kills it
+    at the stop timeout.
     """
     keeper = os.environ.get(KEEPER_PID)
-    if not keeper:
+    if not keeper or os.path.lexists(os.path.join(run_directory, STOP)):
         # The mark is one that an earlier keeper has left: without a keeper, SIGKILL does follow.
         return False
     return os.path.lexists(os.path.join(run_directory, DRAINING)) or str(os.getppid()) != keeper
 
 
 def is_free(directory: str) -> bool:
-    """Return whether no process holds the lock in the run directory `directory`, and this one could take it.
+    """Return whether no process holds the lock in the run directory `directory`.
 
-    The caller must not hold it: it would lose it here.
+    The caller must not hold it: it would lose it here. Raises OSError if it could not take it, whoever holds it: the
+    directory is missing, for example, or on a read-only file system.
     """
     try:
         descriptor = os.open(os.path.join(directory, LOCK), os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
     except FileNotFoundError:
-        return os.path.isdir(directory)
-    except OSError:
-        return False
+        os.close(os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
+        return True
     try:
         fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
@@ -65,3 +73,10 @@ def is_free(directory: str) -> bool:
     finally:
         os.close(descriptor)
     return True
+
+
+def require_writable(directory: str) -> None:
+    """Raise OSError if no heartbeat can be written to the run directory `directory`: it may be full, or read-only."""
+    path = os.path.join(directory, PROBE)
+    run_files.replace(path, " " * PROBE_BYTES)
+    os.unlink(path)

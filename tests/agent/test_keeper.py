@@ -117,6 +117,14 @@ def test_mark_that_an_earlier_keeper_has_left_counts_for_no_other_worker(
     assert not slots.is_to_drain(str(tmp_path))
     monkeypatch.setenv(slots.KEEPER_PID, "1234567890")
     assert slots.is_to_drain(str(tmp_path))
+    (tmp_path / slots.STOP).touch()
+    assert not slots.is_to_drain(str(tmp_path))
+
+
+def test_limit_of_an_earlier_stop_does_not_count_for_the_next_worker(crop: Kept) -> None:
+    crop.installation.run_directory.mkdir(exist_ok=True)
+    (crop.installation.run_directory / slots.STOP).touch()
+    assert not (started(crop).installation.run_directory / slots.STOP).exists()
 
 
 def test_further_overlap_is_refused_while_as_many_drain_as_may(crop: Kept) -> None:
@@ -198,6 +206,59 @@ def test_unusable_launch_file_starts_nothing(crop: Kept) -> None:
     assert outcome == "failed"
     assert str(crop.launch_file) in reason
     crop.wait_for_slots(a="consuming")
+
+
+def blocked(crop: Kept, slot: str, name: str) -> Path:
+    """Put a directory in the place of a file in the run directory of a slot; return that directory."""
+    directory = Path(slots.directory_of(str(crop.installation.run_directory), slot))
+    (directory / name).mkdir(parents=True)
+    return directory
+
+
+def test_overlap_without_a_usable_slot_fails_with_the_reason_and_not_as_if_they_were_taken(crop: Kept) -> None:
+    started(crop)
+    blocked(crop, "b", "lock")
+    directory = blocked(crop, "c", "lock")
+    assert crop.overlap() == ("failed", f"cannot use {directory}: Is a directory")
+    crop.wait_for_slots(a="consuming")
+
+
+def test_successor_that_could_write_no_heartbeat_is_not_started(crop: Kept) -> None:
+    started(crop)
+    directory = blocked(crop, "b", f"{slots.PROBE}.new")
+    assert crop.overlap() == ("failed", f"cannot write to {directory}: Is a directory")
+    assert crop.text.count("started") == 1
+
+
+def test_keeper_that_cannot_open_its_lock_exits_with_one_line(crop: Kept) -> None:
+    path = blocked(crop, "a", "keeper.lock") / "keeper.lock"
+    crop.start()
+    assert crop.keeper.end() == 78
+    [line] = crop.text.splitlines()
+    assert f"cannot open the lock {path}: Is a directory; make its directory writable for uid {os.geteuid()}" in line
+
+
+def test_keeper_reports_a_slot_that_it_cannot_use_and_starts_in_it_later(crop: Kept) -> None:
+    directories = [blocked(crop, slot, "lock") for slot in crop.launch["node_names"]]
+    crop.start()
+    crop.keeper.wait_for(f"cannot use {directories[-1]}: Is a directory")
+    (directories[0] / "lock").rmdir()
+    crop.wait_for_slots(a="consuming")
+
+
+def test_request_is_refused_where_no_keeper_could_answer(crop: Kept) -> None:
+    directory = blocked(crop, "a", slots.PROBE)
+    script = crop.installation.launcher.with_name("keeper_request.py")
+    done = subprocess.run(
+        [str(crop.installation.python), "-I", "-S", "-B", str(script)],
+        env={"MAINPID": str(os.getpid()), "PROCMAN_RUN_DIRECTORY": str(directory)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"overlap restart not ordered: cannot write to {directory}: Is a directory\n"
 
 
 def test_second_order_during_an_overlap_is_carried_out_after_it(crop: Kept) -> None:
