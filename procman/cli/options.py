@@ -177,6 +177,6 @@ lock_wait = seconds(
     "--lock-wait",
     "lock_seconds",
     kind=Seconds(),
-    default=60,
+    default=180,  # longer than an overlap restart that fails holds the lock: LOCK_SECONDS
     explanation="Time to wait while another procman command is running; 0 fails at once.",
 )

@@ -18,6 +18,10 @@ from procman.install.safe_fs.file_info import PathError
 from procman.install.safe_fs.tree import Tree
 from procman.install.state import scope_directories
 
+LOCK_SECONDS = 180.0
+"""How long a command waits for the lock by default: longer than an overlap restart that fails holds it, even one of
+another project. The lock is not released while a successor starts: it reads files that another install would replace,
+and the number of the next overlap would not tell whose order it carries out."""
 _LOOKS_PER_SECOND = 10
 _SECONDS_BETWEEN_WORDS = 10
 
