@@ -24,8 +24,8 @@ def stop(selection: Selection, names: tuple[str, ...], draining: bool) -> None:
     them, as by `procman lost`. A stopped program stays stopped until you start it or the host boots: install, rollback
     and healing do not start it.
 
-    The earlier processes that an overlap restart has left are stopped too, and listed first. With --draining, only
-    those are stopped, and the workers keep running.
+    The earlier processes that an overlap restart has left are stopped too, and listed first, even if they have outlived
+    their keeper. With --draining, only those are stopped, and the workers keep running.
 
     \b
     Examples:

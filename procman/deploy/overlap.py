@@ -7,19 +7,24 @@ from collections.abc import Sequence
 
 from procman.backends.base import Controller, Progress
 from procman.deploy.failure import Failure, last_lines, without_secrets
+from procman.deploy.keeper_answer import (
+    MARGIN_SECONDS,
+    PAUSE_SECONDS,
+    KeeperUnusable,
+    NoAnswer,
+    NotOverlapping,
+    answer,
+    require_keeper,
+    require_writable,
+)
 from procman.errors import ProcmanError
 from procman.install.state.manifest import Manifest
-from procman.keeper import OVERLAP_SECONDS
-from procman.model import InstalledProgram, State
+from procman.model import InstalledProgram
+from procman.monitoring.checks.inputs import KeptWorker
 from procman.monitoring.draining import draining_by_program
-from procman.monitoring.kept import BEGUN, DONE, REFUSED, Kept, kept_by
+from procman.monitoring.kept import CONSUMING, DONE, REFUSED, Kept, earlier_processes
 from procman.program_names import resolve
 
-MARGIN_SECONDS = 20.0
-"""Added to the time that the keeper allows its successor: to receive the order, and to report."""
-ANSWER_SECONDS = 15.0
-"""How long it may take until a keeper has received an order."""
-PAUSE_SECONDS = 0.1
 SLOT_PAUSE_SECONDS = 1.0
 ENDING_SECONDS = 30.0
 """How long an earlier process without tasks may take to end."""
@@ -27,10 +32,6 @@ FAILED_SECONDS = 60.0
 """How long a rollback waits for a slot: the successor that failed is still being stopped."""
 
 OVERLAPPED = "restarted by an overlap"
-
-
-class NotOverlapping(ProcmanError):
-    """The program is not running, or its process was started before the program could overlap."""
 
 
 def require_overlap(manifest: Manifest, names: Sequence[str]) -> None:
@@ -59,23 +60,30 @@ def wait_for_slots(
     for program in programs:
         while (
             time.monotonic() < deadline
-            and (kept := _kept(controller, manifest, program))
-            and len(kept.others) >= program.overlap_max
+            and len(earlier := _earlier(controller, manifest, program)) >= program.overlap_max
         ):
-            progress(f"{program.name}: waiting for one of {_listed(kept)} to finish its tasks")
+            progress(f"{program.name}: waiting for one of {_listed(earlier)} to finish its tasks")
             time.sleep(SLOT_PAUSE_SECONDS)
 
 
 def without_slot(manifest: Manifest, controller: Controller, programs: Sequence[InstalledProgram]) -> list[str]:
-    """Return a problem for each of `programs` that cannot overlap before one of its earlier processes has ended."""
+    """Return a problem for each of `programs` that cannot overlap now: before one of its earlier processes has ended,
+    or because its keeper cannot be given an order."""
     problems = []
     for program in programs:
         _let_idle_ones_end(controller, manifest, program)
-        kept = _kept(controller, manifest, program)
-        if kept and len(kept.others) >= program.overlap_max:
+        try:
+            require_writable(manifest, program, require_keeper(controller, manifest, program))
+        except NotOverlapping:
+            continue  # it is started, or restarted without an overlap
+        except KeeperUnusable as error:
+            problems.append(error.in_one_line.replace("\n", "; "))
+            continue
+        earlier = _earlier(controller, manifest, program)
+        if len(earlier) >= program.overlap_max:
             problems.append(
-                f"{program.name}: its change needs an overlap restart, and {_listed(kept)} still finish their tasks: "
-                f"wait for one to end, or stop them: procman stop --draining {program.name}"
+                f"{program.name}: its change needs an overlap restart, and {_listed(earlier)} still finish their tasks"
+                f": wait for one to end, or stop them: procman stop --draining {program.name}"
             )
     return problems
 
@@ -90,9 +98,9 @@ def _let_idle_ones_end(controller: Controller, manifest: Manifest, program: Inst
         time.sleep(PAUSE_SECONDS)
 
 
-def _kept(controller: Controller, manifest: Manifest, program: InstalledProgram) -> Kept | None:
+def _earlier(controller: Controller, manifest: Manifest, program: InstalledProgram) -> Sequence[KeptWorker]:
     [state] = controller.states([program])
-    return kept_by(manifest, program, state.pid)
+    return earlier_processes(manifest, program, state)
 
 
 def overlap(
@@ -103,71 +111,45 @@ def overlap(
     Raises NotOverlapping.
     """
     _let_idle_ones_end(controller, manifest, program)
-    kept = _require_keeper(controller, manifest, program)
+    try:
+        keeper = require_keeper(controller, manifest, program)
+        require_writable(manifest, program, keeper)
+    except KeeperUnusable as error:
+        return Failure(program, f"was not restarted: {error.why}", error.hint)
     controller.order_overlap(program)
-    found = _answer(controller, manifest, program, kept.number, progress)
-    if found and found.outcome == DONE:
+    try:
+        found = answer(manifest, program, keeper, progress)
+    except NoAnswer as error:
+        failure = Failure(program, error.message, error.hint, last_lines(controller, program))
+        return without_secrets(failure, manifest)
+    if found.outcome == DONE:
         return None
-    reason = found.reason if found else "its keeper has not answered"
-    if found and found.outcome == REFUSED:
+    if found.outcome == REFUSED:
         return Failure(
             program,
-            f"was not restarted: {reason}",
+            f"was not restarted: {found.reason}",
             f"Wait for them: procman restart --overlap --wait-for-slot {program.name}\n"
             f"Or stop them: procman stop --draining {program.name}",
         )
-    why = f"the overlap restart failed, and the earlier process still consumes: {reason}"
+    still = ", and the earlier process still consumes" if _consumes_still(keeper.kept, found) else ""
+    why = f"the overlap restart failed{still}: {found.reason}"
     failure = Failure(program, why, f"procman logs {program.name}", last_lines(controller, program))
     return without_secrets(failure, manifest)
 
 
-def _require_keeper(controller: Controller, manifest: Manifest, program: InstalledProgram) -> Kept:
-    [state] = controller.states([program])
-    if state.state not in (State.RUNNING, State.STARTING) or state.pid is None:
-        raise NotOverlapping(
-            f"{program.name} is {state.state.value}, so it has no process that could overlap",
-            hint=f"procman start {program.name}",
-        )
-    kept = kept_by(manifest, program, state.pid)
-    if kept is None:
-        raise NotOverlapping(
-            f"{program.name}: its process {state.pid} has no keeper yet", hint=f"procman restart {program.name}"
-        )
-    return kept
+def _consumes_still(before: Kept, after: Kept) -> bool:
+    earlier, current = before.current, after.current
+    return bool(earlier and current and earlier.pid == current.pid and current.state == CONSUMING)
 
 
-def _answer(
-    controller: Controller, manifest: Manifest, program: InstalledProgram, before: int, progress: Progress
-) -> Kept | None:
-    """Return what the keeper reports at the end of the overlap after number `before`; None if it does not answer."""
-    began = time.monotonic()
-    has_begun, pid = False, None
-    while (elapsed := time.monotonic() - began) < OVERLAP_SECONDS + MARGIN_SECONDS:
-        if pid is None or int(elapsed) % 5 == 0:
-            [state] = controller.states([program])
-            pid = state.pid
-        kept = kept_by(manifest, program, pid)
-        if kept and kept.number > before:
-            if kept.outcome != BEGUN:
-                return kept
-            has_begun = True
-        if not has_begun and elapsed > ANSWER_SECONDS:
-            break
-        if elapsed > 1:
-            progress(f"{program.name}: its successor is starting, {elapsed:.0f} s of at most {OVERLAP_SECONDS} s")
-        time.sleep(PAUSE_SECONDS)
-    return None
-
-
-def _listed(kept: Kept) -> str:
-    number = len(kept.others)
-    pids = ", ".join(str(each.pid) for each in kept.others)
-    return f"process {pids}" if number == 1 else f"processes {pids}"
+def _listed(earlier: Sequence[KeptWorker]) -> str:
+    pids = ", ".join(str(each.pid) for each in earlier)
+    return f"process {pids}" if len(earlier) == 1 else f"processes {pids}"
 
 
 def stop_draining(controller: Controller, manifest: Manifest, program: InstalledProgram, progress: Progress) -> int:
     """Stop the earlier processes of `program` gracefully, within its stop timeout; return how many there were."""
-    kept = _require_keeper(controller, manifest, program)
+    kept = require_keeper(controller, manifest, program).kept
     pids = {each.pid for each in kept.others}
     if not pids:
         return 0
@@ -176,10 +158,9 @@ def stop_draining(controller: Controller, manifest: Manifest, program: Installed
     while pids & {each.pid for each in kept.others}:
         elapsed = time.monotonic() - began
         if elapsed > limit:
-            raise ProcmanError(f"{program.name}: {_listed(kept)} did not end within {limit:.0f} s")
-        progress(
-            f"{program.name}: stopping {_listed(kept)}, {elapsed:.0f} s of at most {program.stop_timeout_seconds} s"
-        )
+            raise ProcmanError(f"{program.name}: {_listed(kept.others)} did not end within {limit:.0f} s")
+        most = program.stop_timeout_seconds
+        progress(f"{program.name}: stopping {_listed(kept.others)}, {elapsed:.0f} s of at most {most} s")
         time.sleep(PAUSE_SECONDS)
-        kept = _require_keeper(controller, manifest, program)
+        kept = require_keeper(controller, manifest, program).kept
     return len(pids)

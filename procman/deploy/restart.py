@@ -11,16 +11,18 @@ from procman.backends import controller_of
 from procman.background import batches, side_by_side
 from procman.deploy.bring_up import TOGETHER, bring_up
 from procman.deploy.cut_drainers import cut_by_stop
+from procman.deploy.end_outlived import EndOfOutlived
 from procman.deploy.failure import Failure, unhealthy
+from procman.deploy.keeper_answer import NotOverlapping
 from procman.deploy.order_records import forget, log_events, ordered, restart_recorded
-from procman.deploy.overlap import OVERLAPPED, NotOverlapping, overlap, require_overlap, wait_for_slots
+from procman.deploy.overlap import OVERLAPPED, overlap, require_overlap, wait_for_slots
 from procman.deploy.rollout import RolloutOptions
 from procman.deploy.unfinished import UnfinishedTask, UnfinishedTasks
 from procman.install.state.lock import hold_lock
 from procman.install.state.manifest import Manifest
 from procman.lookup import Installed
 from procman.model import InstalledProgram
-from procman.monitoring.draining import described
+from procman.monitoring.draining import OUTLIVED, described
 from procman.monitoring.kept import overlap_ended
 from procman.program_names import resolve
 
@@ -124,8 +126,10 @@ def _restart(
     else:
         for cut in cut_by_stop(manifest, controller, [program]):
             options.reporter.announce(cut.text)
+        outlived = EndOfOutlived(manifest, controller, [program])
         with restart_recorded(manifest, controller, program):
             controller.restart(program, options.reporter.progress)
+        outlived.wait(options.reporter.progress)
     seconds, progress = options.wait_seconds or 0, options.reporter.progress
     failures = unhealthy(controller, manifest, [program], seconds, progress, until_started=False)
     done = TOGETHER if is_new else "restarted"
@@ -148,8 +152,10 @@ def _overlap(manifest: Manifest, program: InstalledProgram, options: RolloutOpti
 def _order(manifest: Manifest, program: InstalledProgram, options: RolloutOptions) -> Restarted:
     controller = controller_of(manifest)
     for each in cut_by_stop(manifest, controller, [program]):
-        text = described(each.draining)
-        options.reporter.announce(f"{program.name}: {text}; the worker starts again only after that")
+        # A process that has outlived its keeper is not waited for.
+        if each.draining.state != OUTLIVED:
+            text = described(each.draining)
+            options.reporter.announce(f"{program.name}: {text}; the worker starts again only after that")
     with restart_recorded(manifest, controller, program):
         controller.order_restart(program)
     return Restarted(program, "is restarted once its running tasks have finished", None)

@@ -15,9 +15,11 @@ from procman.background import batches, side_by_side
 from procman.config.private_file import secrets_of_programs
 from procman.deploy.adopt import Adopting
 from procman.deploy.bring_up import TOGETHER, bring_up
+from procman.deploy.end_outlived import EndOfOutlived
 from procman.deploy.failure import Failure, last_lines, unhealthy, without_secrets
+from procman.deploy.keeper_answer import NotOverlapping
 from procman.deploy.order_records import forget, log_events, ordered, remember, running_tasks
-from procman.deploy.overlap import FAILED_SECONDS, OVERLAPPED, NotOverlapping, overlap, wait_for_slots
+from procman.deploy.overlap import FAILED_SECONDS, OVERLAPPED, overlap, wait_for_slots
 from procman.deploy.prepare import Prepared
 from procman.deploy.stopping import end_together, with_known_desired_states
 from procman.errors import ProcmanError
@@ -28,6 +30,7 @@ from procman.install.state import generations
 from procman.install.state.authorship import UNKNOWN, Authorship
 from procman.install.state.event_log import Event
 from procman.install.state.generations import Generation
+from procman.install.state.lock import LOCK_SECONDS
 from procman.install.state.manifest import Manifest
 from procman.install.state.orders import note_order
 from procman.model import Action, Activation, InstalledProgram
@@ -62,7 +65,7 @@ class RolloutOptions:
     """How long each program may take to become healthy, from the start of its process; None: do not wait."""
     at_once: int = 1
     """How many programs may be down at the same time."""
-    lock_seconds: float = 60.0
+    lock_seconds: float = LOCK_SECONDS
     """How long to wait for another procman command that holds the lock."""
     made: Authorship = UNKNOWN
     """Who rolls out, and why; recorded with the generation."""
@@ -269,14 +272,20 @@ class _Rollout:
     def _carried_out(self, controller: Controller, activation: Activation) -> str:
         """Carry out `activation` and return what was done; an overlap becomes a restart if nothing can overlap."""
         progress = self._options.reporter.progress
-        if activation.action is not Action.OVERLAP or activation.desired is False:
-            return controller.activate(activation, progress)
         program = activation.program
+        if activation.action is Action.ADD:
+            return controller.activate(activation, progress)
+        if activation.action is not Action.OVERLAP or activation.desired is False:
+            outlived = EndOfOutlived(self._manifest, controller, [program])
+            done = controller.activate(activation, progress)
+            outlived.wait(progress)
+            return done
         if self._options.verb != INSTALLED:
             wait_for_slots(controller, self._manifest, [program], progress, FAILED_SECONDS)
         try:
             failure = overlap(controller, self._manifest, program, progress)
-        except NotOverlapping:
+        except NotOverlapping as error:
+            self._options.reporter.announce(f"{error.message}; it is restarted without an overlap")
             return controller.activate(replace(activation, action=Action.RESTART), progress)
         if failure:
             raise _Failed(failure)

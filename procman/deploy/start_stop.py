@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 
 from procman.backends import controller_of
 from procman.backends.base import Progress
 from procman.backends.logs import LogLine, LogRequest
 from procman.deploy.bring_up import TOGETHER, bring_up
 from procman.deploy.cut_drainers import cut_by_stop
+from procman.deploy.end_outlived import EndOfOutlived
 from procman.deploy.order_records import forget, log_events, ordered, remember, running_tasks
 from procman.deploy.unfinished import UnfinishedTask, UnfinishedTasks
 from procman.install.plan.activations import on_the_way_down
@@ -51,16 +53,20 @@ def end_of_drain(
 ) -> list[tuple[InstalledProgram, int, tuple[UnfinishedTask, ...]]]:
     """Stop the earlier processes of the programs that `names` select, and nothing else; return each program with how
     many there were, and the tasks that they did not finish."""
-    from procman.deploy.overlap import NotOverlapping, stop_draining
+    from procman.deploy.keeper_answer import NotOverlapping
+    from procman.deploy.overlap import stop_draining
 
     manifest = installed.manifest
     controller, done = controller_of(manifest), []
     for program in (each for each in _meant(installed, names) if each.overlap_max):
         unfinished = UnfinishedTasks(manifest, [program])
+        outlived = EndOfOutlived(manifest, controller, [program])
+        number = outlived.count
         try:
-            number = stop_draining(controller, manifest, program, progress)
-        except NotOverlapping:
-            number = 0
+            with suppress(NotOverlapping):
+                number += stop_draining(controller, manifest, program, progress)
+        finally:
+            outlived.wait(progress)
         if number:
             log_events(manifest, [ordered(program.name, "stopped", reason=f"{number} draining")])
         done.append((program, number, unfinished.of(program)))
@@ -83,7 +89,9 @@ def stop(
     remember(manifest, programs, desired=False)
     note_order(manifest, programs)
     log_events(manifest, [ordered(name, "stopped", tasks=tasks) for name, tasks in running.items()])
+    outlived = EndOfOutlived(manifest, controller, programs)
     controller.stop(sorted(programs, key=on_the_way_down), progress)
+    outlived.wait(progress)
     return [(program, unfinished.of(program)) for program in programs]
 
 

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from procman.monitoring.checks.inputs import KeptWorker, ProgramSnapshot
 
 
+OUTLIVED = "outlived"
+"""The state of a process that has outlived its keeper: it finishes its tasks, and no process manager knows of it."""
+
+
 class DrainingTask(NamedTuple):
     """A task that a draining process is running."""
 
@@ -53,6 +57,8 @@ def described(draining: Draining) -> str:
     )
     running = tasks or ("running tasks unknown" if draining.busy is None else f"running tasks: {draining.busy}")
     duration = format_duration(draining.seconds)
+    if draining.state == OUTLIVED:
+        return f"process {draining.pid} has outlived its keeper, and has been draining for {duration}: {running}"
     return f"process {draining.pid} has been {draining.state} for {duration}: {running}"
 
 
@@ -63,12 +69,11 @@ def draining_by_program(
     overlapping = [program for program in programs if program.overlap_max]
     if not overlapping:
         return
-    from procman.monitoring.kept import kept_by
+    from procman.monitoring.kept import earlier_processes
 
     states = controller.states(overlapping)
     for program, state in zip(overlapping, states, strict=True):
-        kept = kept_by(manifest, program, state.pid)
-        for worker in kept.others if kept else ():
+        for worker in earlier_processes(manifest, program, state):
             yield program, _draining(program, worker)
 
 
@@ -89,4 +94,6 @@ def _draining(program: InstalledProgram, worker: KeptWorker) -> Draining:
         DrainingTask(str(each["id"]), each["name"], None if each["since"] is None else now - each["since"])
         for each in heartbeat.get("tasks", ())
     )
-    return Draining(worker.pid, worker.state, now - worker.since, heartbeat.get("busy"), tasks)
+    # A process that has outlived its keeper was last described by itself.
+    since = heartbeat.get("phase_since", worker.since) if worker.state == OUTLIVED else worker.since
+    return Draining(worker.pid, worker.state, now - since, heartbeat.get("busy"), tasks)

@@ -19,10 +19,28 @@ def keeper_state(manifest: Manifest, program: InstalledProgram) -> Mapping[str, 
     """Return what a keeper of `program` wrote last; empty if there is nothing, or nothing that can be read."""
     if not program.overlap_max:
         return {}
-    owners = frozenset({0, user_id(program.user) or 0})
     try:
-        content = read_untrusted(manifest.directories.run(program.name) / STATE, owners, MOST_BYTES)
-        found = parse((content or b"{}").decode("utf-8"), most=MOST_BYTES)
+        return _read(manifest, program)
     except (UntrustedFile, ValueError):
         return {}
+
+
+def unusable_state(manifest: Manifest, program: InstalledProgram, keeper: int) -> str:
+    """Return why what the process `keeper` reports cannot be used, if its form is not the reason."""
+    path = manifest.directories.run(program.name) / STATE
+    try:
+        state = _read(manifest, program)
+    except UntrustedFile as error:
+        return str(error)
+    except ValueError:
+        return f"{path} is not valid"
+    if not state:
+        return f"{path} is missing or empty"
+    return f"{path} is not valid" if state.get("pid") == keeper else f"{path} was written by another process"
+
+
+def _read(manifest: Manifest, program: InstalledProgram) -> Mapping[str, Any]:
+    owners = frozenset({0, user_id(program.user) or 0})
+    content = read_untrusted(manifest.directories.run(program.name) / STATE, owners, MOST_BYTES)
+    found = parse((content or b"{}").decode("utf-8"), most=MOST_BYTES)
     return found if isinstance(found, dict) else {}

@@ -4,18 +4,20 @@ process that the process manager reports."""
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from procman.host.process import stat_fields
+from procman.agent.slots import KEEPER
+from procman.host.process import content, stat_fields
 from procman.install.state.manifest import Manifest
 from procman.model import SLOTS, InstalledProgram, ProgramState, RunHistory, State
 from procman.monitoring.checks.inputs import FailedOverlap, Keeper, KeptWorker
 from procman.monitoring.keeper_state import keeper_state
 
-STARTING, DRAINING = "starting", ("draining", "stopping")
+STARTING, CONSUMING, DRAINING = "starting", "consuming", ("draining", "stopping")
 BEGUN, DONE, FAILED, REFUSED = "begun", "done", "failed", "refused"
 DUE = "its process ended, and its keeper starts it again"
 PARENT = 1
@@ -106,6 +108,18 @@ def _word(text: object) -> str:
     return "".join(each if each.isprintable() else "?" for each in str(text)[:500])
 
 
+def is_keeper(manifest: Manifest, pid: int) -> bool:
+    """Return whether process `pid` is a keeper; True if its command line cannot be seen.
+
+    Not by its report: while that cannot be read, an order to restart would cut tasks that an overlap would not.
+    """
+    try:
+        words = os.fsdecode(content(pid, "cmdline")).split("\0")
+    except OSError:
+        return True
+    return words == [""] or str(manifest.directories.library / KEEPER) in words
+
+
 def is_child(pid: int, parent: int) -> bool:
     """Return whether process `pid` is a child of `parent`."""
     fields = stat_fields(pid)
@@ -119,16 +133,32 @@ def as_kept(manifest: Manifest, program: InstalledProgram, state: ProgramState) 
         return KeptView(state, directory)
     kept = kept_by(manifest, program, state.pid)
     state = state._replace(history=_with_ends(manifest, program, state, kept))
+    earlier = _earlier(manifest, program, state, kept)
     if kept is None:
-        return KeptView(state, directory)
+        return KeptView(state, directory, earlier)
     if kept.current is None:
         is_due = bool(kept.others) and state.state in (State.RUNNING, State.STARTING)
         waiting = state._replace(state=State.BACKOFF, pid=None, since=None, detail=DUE)
-        return KeptView(waiting if is_due else state, directory, kept.others, kept.keeper)
+        return KeptView(waiting if is_due else state, directory, earlier, kept.keeper)
     worker = kept.current
     since = time.time() - (time.monotonic() - worker.started)
     state = state._replace(pid=worker.pid, since=since, clock_then=None)
-    return KeptView(state, worker.directory, kept.others, kept.keeper)
+    return KeptView(state, worker.directory, earlier, kept.keeper)
+
+
+def earlier_processes(manifest: Manifest, program: InstalledProgram, state: ProgramState) -> tuple[KeptWorker, ...]:
+    """Return the processes of `program` that finish their tasks, even if their keeper has died; the earliest first."""
+    return _earlier(manifest, program, state, kept_by(manifest, program, state.pid))
+
+
+def _earlier(
+    manifest: Manifest, program: InstalledProgram, state: ProgramState, kept: Kept | None
+) -> tuple[KeptWorker, ...]:
+    # Without the process manager's answer, its main process could be taken for one that it does not know.
+    from procman.monitoring.outlived import outlived_by
+
+    outlived = () if state.state is State.UNKNOWN else outlived_by(manifest, program, state.pid)
+    return (*outlived, *(kept.others if kept else ()))
 
 
 def _with_ends(manifest: Manifest, program: InstalledProgram, state: ProgramState, kept: Kept | None) -> RunHistory:

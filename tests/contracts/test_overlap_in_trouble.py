@@ -9,6 +9,8 @@ import json
 import os
 import signal
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -71,6 +73,12 @@ def hold(place: Ground, task_id: str) -> None:
     eventually(lambda: bool(place.store.runs_of(task_id)), f"{task_id} runs")
 
 
+def run_directory(place: Ground) -> Path:
+    """Return the program's own run directory, that of its first slot."""
+    environment = Path(f"/proc/{keeper(place)}/environ").read_text().split("\0")
+    return Path(next(each for each in environment if each.startswith("PROCMAN_RUN_DIRECTORY=")).partition("=")[2])
+
+
 def problems(place: Ground) -> list[str]:
     """Return the codes of what `procman health` finds about the worker."""
     [found] = json.loads(place.product.procman("health", "--json", PROGRAM, check=False).stdout)["programs"]
@@ -130,6 +138,8 @@ def test_overlap_of_a_frozen_keeper_fails_while_its_worker_consumes(place: Groun
         os.kill(frozen, signal.SIGCONT)
     assert done.returncode == 1
     assert "its keeper has not answered" in done.stdout + done.stderr
+    assert f"(process {frozen} is suspended by a signal); the order is pending" in done.stdout + done.stderr
+    assert f"kill -CONT {frozen}" in done.stdout + done.stderr
     # It carries out the order when it can.
     eventually(lambda: draining(place) == [before], "the earlier process drains")
 
@@ -192,9 +202,63 @@ def test_killed_keeper_and_supervisord_leave_what_drains_and_the_next_worker_sta
     assert len(place.store.runs_of("orphaned")) == 1
 
 
+def test_report_that_cannot_be_used_prevents_an_overlap_and_cuts_nothing(place: Ground) -> None:
+    before = worker(place)
+    report = run_directory(place) / "keeper.json"
+    report.unlink()
+    report.mkdir()
+    try:
+        done = place.product.procman("restart", "--overlap", "--no-check", check=False)
+        configure(place, TRIAL_MORE="1")
+        refused = place.product.procman("install", check=False)
+    finally:
+        report.rmdir()
+        configure(place)
+    assert (done.returncode, refused.returncode) == (1, 1)
+    why = f"its keeper, process {keeper(place)}, cannot be given an order: {report} is not a regular file"
+    assert f"was not restarted: {why}" in done.stderr
+    assert why in refused.stderr
+    assert "nothing was changed" in refused.stderr.lower()
+    eventually(lambda: worker(place) == before, "the worker is the same")
+
+
+def test_keeper_that_is_killed_during_an_overlap_fails_it_at_once(place: Ground) -> None:
+    app = place.product.code / "trial_app.py"
+    text = app.read_text()
+    app.write_text("import time; time.sleep(600)\n" + text)
+    report, killed = run_directory(place) / "keeper.json", keeper(place)
+    with ThreadPoolExecutor() as pool:
+        order = pool.submit(place.product.procman, "restart", "--overlap", "--no-check", check=False)
+        try:
+            eventually(lambda: '"begun"' in report.read_text(), "the overlap has begun")
+        finally:
+            app.write_text(text)
+        os.kill(killed, signal.SIGKILL)
+        done = order.result()
+    assert done.returncode == 1
+    assert f"its keeper, process {killed}, has ended meanwhile" in done.stderr
+    assert "still consumes" not in done.stderr
+    send(place, "after the keeper that was killed during an overlap")
+
+
+def test_stop_draining_stops_a_process_that_has_outlived_its_keeper(place: Ground) -> None:
+    hold(place, "outliving")
+    outliving = worker(place)
+    os.kill(keeper(place), signal.SIGKILL)
+    send(place, "beside what has outlived its keeper")
+    [found] = [each for each in place.product.status()[PROGRAM]["draining"] if each["pid"] == outliving]
+    assert (found["state"], [task["id"] for task in found["tasks"]]) == ("outlived", ["outliving"])
+    printed = place.product.procman("stop", "--draining", "crop").stdout
+    assert f"{PROGRAM}: stopped 1 draining" in printed
+    assert "outliving" in printed
+    assert draining(place) == []
+    send(place, "after what has outlived its keeper")
+
+
 def test_install_rollback_and_uninstall_in_the_middle_of_an_overlap(place: Ground) -> None:
     configure(place, most=2, TRIAL_MORE="1")
     place.product.procman("install")
+    eventually(lambda: not draining(place), "the process without a task has ended")
     hold(place, "interrupted")
     place.product.supervisorctl("signal", "HUP", PROGRAM)
     eventually(lambda: bool(draining(place)), "the earlier process drains")
@@ -206,5 +270,15 @@ def test_install_rollback_and_uninstall_in_the_middle_of_an_overlap(place: Groun
         return [task["id"] for each in place.product.status()[PROGRAM]["draining"] for task in each["tasks"]]
 
     eventually(lambda: of_drainers() == ["interrupted"], lambda: f"the task is the only one: {of_drainers()}")
-    assert "trials.hold interrupted" in place.product.procman("uninstall").stderr
+    killed = keeper(place)
+    os.kill(killed, signal.SIGKILL)
+    eventually(lambda: keeper(place) not in (0, killed), "another keeper runs")
+    eventually(lambda: len(draining(place)) == 1, "the process without a task has ended")
+    hold(place, "after the kill")
+    place.product.supervisorctl("signal", "HUP", PROGRAM)
+    both = ["interrupted", "after the kill"]
+    eventually(lambda: sorted(of_drainers()) == sorted(both), lambda: f"both drain: {of_drainers()}")
+    uninstalled = place.product.procman("uninstall")
+    assert "trials.hold interrupted" in uninstalled.stderr
+    assert "has outlived its keeper, and has been draining for" in uninstalled.stderr
     assert place.product.processes() == []

@@ -53,7 +53,8 @@ def check_orphans(running: ProjectSnapshot) -> Iterator[Result]:
 def _of_earlier_run(snapshot: ProgramSnapshot, found: Sequence[Process]) -> Result:
     pids, subject, verb = _counted(found)
     detail = f"{subject} of an earlier run {verb} still running, without a process manager"
-    hint = f"Running tasks may still finish; if there are none: kill -TERM {pids}"
+    stop = f"procman stop --draining {snapshot.program.name}" if snapshot.program.overlap_max else f"kill -TERM {pids}"
+    hint = f"Running tasks may still finish; if there are none: {stop}"
     return Result("PM109", snapshot.program.name, Level.WARNING, detail, hint)
 
 

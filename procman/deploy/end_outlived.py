@@ -1,0 +1,99 @@
+"""Stop the processes of workers that overlap which have outlived their keeper, as a process manager would."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from procman.agent import slots
+from procman.backends.base import Controller, Progress
+from procman.host.held_process import signal_process
+from procman.host.process import identity
+from procman.host.process_tree import children_finder, tree_of
+from procman.install.state.manifest import Manifest
+from procman.model import InstalledProgram, State
+from procman.monitoring.outlived import outlived_by
+
+PAUSE_SECONDS = 0.2
+KILLED_SECONDS = 10.0
+"""How long a killed process may take to end."""
+
+
+class _Process(NamedTuple):
+    program: InstalledProgram
+    process: str
+    """Its `identity`."""
+    directory: Path
+
+
+class EndOfOutlived:
+    """Has ordered the processes of programs to stop that outlived their keepers; `wait` until they have ended."""
+
+    def __init__(self, manifest: Manifest, controller: Controller, programs: Sequence[InstalledProgram]) -> None:
+        self._began = time.monotonic()
+        overlapping = [program for program in programs if program.overlap_max]
+        states = controller.states(overlapping) if overlapping else []
+        self._running = [
+            _Process(program, identity(worker.pid), worker.directory)
+            for program, state in zip(overlapping, states, strict=True)
+            if state.state is not State.UNKNOWN  # its main process would be taken for one that has outlived its keeper
+            for worker in outlived_by(manifest, program, state.pid)
+        ]
+        self.count = len(self._running)
+        for each in self._running:
+            _set_limit(each.directory)
+            signal_process(each.process, signal.SIGTERM)
+
+    def wait(self, progress: Progress) -> None:
+        """Wait until they have ended; kill each at its stop timeout, with all processes below it."""
+        killed: set[str] = set()
+        while self._running:
+            elapsed = time.monotonic() - self._began
+            for each in self._running:
+                seconds = each.program.stop_timeout_seconds
+                if elapsed >= seconds and each.process not in killed:
+                    killed.add(each.process)
+                    _kill(each.process)
+            left = [each for each in self._running if _is_running(each.process)]
+            for each in self._running:
+                if each not in left:
+                    _remove(each.directory / slots.STOP)
+            self._running = [] if left and elapsed > _limit(left) + KILLED_SECONDS else left
+            for each in left[:1]:
+                pid, seconds = each.process.split()[0], each.program.stop_timeout_seconds
+                progress(f"{each.program.name}: stopping process {pid}, {elapsed:.0f} s of at most {seconds} s")
+            if left:
+                time.sleep(PAUSE_SECONDS)
+
+
+def _limit(running: Sequence[_Process]) -> float:
+    return max(each.program.stop_timeout_seconds for each in running)
+
+
+def _set_limit(directory: Path) -> None:
+    """Let SIGTERM have a limit for the worker of this run directory, which drains otherwise for as long as it takes."""
+    # Without the file, on a full disk, it hands nothing back before it is killed.
+    with suppress(OSError):
+        os.close(os.open(directory / slots.STOP, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644))
+
+
+def _remove(path: Path) -> None:
+    with suppress(OSError):
+        path.unlink()
+
+
+def _kill(process: str) -> None:
+    pids = tree_of(int(process.split()[0]), children_finder())
+    # Its pool first: once it has lost its parent, its processes could not be found any more.
+    for each in [identity(pid) for pid in reversed(pids)]:
+        if each:
+            signal_process(each, signal.SIGKILL)
+
+
+def _is_running(process: str) -> bool:
+    return identity(int(process.split()[0])) == process
