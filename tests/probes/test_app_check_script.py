@@ -38,7 +38,7 @@ def check(python: Path, directory: Path, app: str, commands: dict[str, list[str]
 
 def test_command_lines_on_every_celery(celery_environment: CeleryEnvironment, tmp_path: Path) -> None:
     commands = {
-        "valid": ["-A", "mysite", "worker", "-l", "info", "-n", "valid@%h", "-Q", "crop,celery", "-c", "2"],
+        "valid": ["-A", "mysite", "worker", "-l", "info", "-n", "valid@%h", "-Q", "crop,celery", "-c", "2", "-S", "%n.db"],
         "beat": ["-A", "mysite", "beat", "-l", "info", "--pidfile="],
         "option": ["-A", "mysite", "worker", "--no-such-option"],
         "number": ["-A", "mysite", "worker", "-c", "two"],
@@ -53,6 +53,7 @@ def test_command_lines_on_every_celery(celery_environment: CeleryEnvironment, tm
     assert "no-such-option" in judged["option"]["error"]
     assert judged["valid"]["queues"] == ["celery", "crop"]
     assert judged["excluded"]["queues"] == []
+    assert [judged[name]["state_file"] for name in ("valid", "excluded", "beat")] == ["%n.db", None, None]
     assert "gevent" in judged["pool"]["pool_error"]
     assert judged["beat"]["keeps_file"] is True
     assert judged["beat"]["scheduler"] == "celery.beat:PersistentScheduler"
@@ -82,6 +83,15 @@ def test_beat_that_answers_celerys_own_ping_is_noticed(celery_environment: Celer
     )
     if has_option:
         assert found["option"]["answers_ping"] is False
+
+
+def test_state_file_of_a_setting_or_variable_is_noticed(python: Path, tmp_path: Path) -> None:
+    make_project(tmp_path, "CELERY_WORKER_STATE_DB = 'set.db'")
+    commands = {"setting": ["-A", "site1", "worker"], "option": ["-A", "site1", "worker", "--statedb=own.db"]}
+    found = check(python, tmp_path, "site1", commands)["commands"]
+    assert {name: each["state_file"] for name, each in found.items()} == {"setting": "set.db", "option": "own.db"}
+    found = check(python, tmp_path, "site1", commands, CELERY_WORKER_STATEDB="variable.db")["commands"]
+    assert found["setting"]["state_file"] == "variable.db"
 
 
 @pytest.fixture(scope="module")
