@@ -149,6 +149,8 @@ def test_further_overlap_is_refused_and_a_killed_worker_is_back_beside_what_drai
     done = place.product.procman("restart", "--overlap", "--no-check", check=False)
     assert done.returncode == 1
     assert "was not restarted: 1 earlier process is draining (slot " in done.stdout + done.stderr
+    assert place.product.status()[PROGRAM]["overlap_failed"]["outcome"] == "refused"
+    assert "its last overlap restart was refused at " in place.product.procman("status").stdout
     configure(place, TRIAL_MORE="1")
     for command in ("install", "rollback"):
         refused = place.product.procman(command, check=False)
@@ -262,9 +264,14 @@ def test_install_rollback_and_uninstall_in_the_middle_of_an_overlap(place: Groun
     hold(place, "interrupted")
     place.product.supervisorctl("signal", "HUP", PROGRAM)
     eventually(lambda: bool(draining(place)), "the earlier process drains")
+    own = place.events("overlapped")
+    assert own[-1]["by"] == "inside"
     configure(place, most=2, TRIAL_MORE="2")
     assert "restarted by an overlap" in place.product.procman("install").stdout
     assert "restarted by an overlap" in place.product.procman("rollback").stdout
+    # Those of an install and a rollback are theirs.
+    assert place.events("overlapped") == own
+    assert place.product.status()[PROGRAM]["overlap_failed"] is None
 
     def of_drainers() -> list[str]:
         return [task["id"] for each in place.product.status()[PROGRAM]["draining"] for task in each["tasks"]]
