@@ -227,8 +227,8 @@ class Keeper:
                 if worker is processes.current:
                     self._relay.forward(assignments, draining=draining, is_stopping=bool(self._stop_signal))
         is_fed = processes.current is not None and processes.current.is_ready
-        if draining and not self._stop_signal and not is_fed:
-            self._relay.feed("starting; {} draining".format(draining))
+        if draining and not is_fed:
+            self._relay.feed("{}; {} draining".format("stopping" if self._stop_signal else "starting", draining))
 
     def _write_state(self) -> None:
         """Describe the processes for procman, whenever something changes, and as a sign of life."""

@@ -57,7 +57,7 @@ class Relay:
             self._systemd.tell("WATCHDOG_USEC=" + (watchdog or self._watchdog), "WATCHDOG=1")
 
     def feed(self, status: str = "") -> None:
-        """Keep the watchdog quiet while no worker does; that is when one starts beside others that drain."""
+        """Keep the watchdog quiet while no worker does: one starts beside others that drain, or only those are left."""
         self._systemd.tell("WATCHDOG=1", *(["STATUS=" + status] if status else []))
 
     def put_off(self, reason: str) -> None:

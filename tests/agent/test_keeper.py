@@ -355,6 +355,25 @@ def test_systemd_gets_the_word_of_the_worker_as_that_of_the_keeper(installation:
     assert found == b"READY=1\nSTATUS=works\nWATCHDOG=1"
 
 
+def test_watchdog_is_fed_during_a_stop_by_what_drains_alone(crop: Kept) -> None:
+    address = f"\0procman-test-{os.getpid()}"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(address)
+        systemd.settimeout(60)
+        crop.start(NOTIFY_SOCKET="@" + address[1:], WATCHDOG_USEC="600000000")
+        crop.wait_for_slots(a="consuming")
+        works = crop.order("crop@%h-works")
+        crop.overlap()
+        crop.send(signal.SIGTERM)
+        crop.keeper.wait_for("crop-b@%h ended")
+        found = b""
+        while b"stopping" not in found:
+            found = systemd.recv(4096)
+        works.unlink()
+        assert crop.keeper.end() == 0
+    assert found == b"WATCHDOG=1\nSTATUS=stopping; 1 draining"
+
+
 def test_keeper_uses_less_than_ten_mebibytes_of_its_own(crop: Kept) -> None:
     started(crop).order("crop@%h-works")
     crop.overlap()

@@ -50,6 +50,15 @@ def test_request_ends_with_the_keeper(crop: Kept) -> None:
     killing.join()
 
 
+def test_request_that_systemd_ends_for_a_stop_makes_no_failure_of_it(crop: Kept, spawn: Spawn) -> None:
+    crop.order("broken")
+    installation, script = crop.installation, crop.installation.launcher.with_name("keeper_request.py")
+    variables = installation.environment("worker", MAINPID=str(crop.keeper.process.pid))
+    asking = spawn([str(installation.python), "-I", "-S", "-B", str(script)], installation.project, variables)
+    crop.wait_for_slots(a="consuming", b="starting")
+    assert asking.end(signal.SIGTERM) == 0
+
+
 def test_process_that_is_no_keeper_gets_no_signal(crop: Kept) -> None:
     pid = crop.pid_in("a")
     assert "is not a keeper that has started" in keeper_request.request(str(crop.installation.run_directory), pid)

@@ -36,6 +36,9 @@ SECONDS = 3.0
 NOTICED_SECONDS = 10.0
 """Within which systemd notices what the kernel killed."""
 
+SAME_SECONDS = 0.5
+"""Within which systemd logs that a unit has ended and that its stop is done."""
+
 WATCHDOG = "killed by systemd's watchdog: it hung"
 
 
@@ -90,6 +93,8 @@ class _Reader:
     is_automatic: bool = False
     out_of_memory: float = 0.0
     """When systemd last noticed that the kernel killed a process of the unit."""
+    result: str = ""
+    """The unit's result at the last end."""
     how: str = ""
     """How the main process ended, until the unit's result follows."""
 
@@ -126,9 +131,14 @@ class _Reader:
             self.records.append(Record(What.ENDED, at, how, by_kernel=by_kernel))
         elif result == "timeout":
             self.records.append(Record(What.FORCED, at, FORCED))
-        self.is_started, self.how = False, ""
+        self.is_started, self.how, self.result = False, "", result
 
     def _stopped(self, at: float) -> None:
+        # systemd does not announce a stop of a unit that is starting or reloading: then this stop was the end's cause.
+        if self.records and self.records[-1].what is What.ENDED and at - self.records[-1].at < SAME_SECONDS:
+            end = self.records.pop()
+            if self.result == "timeout":
+                self.records.append(Record(What.FORCED, end.at, FORCED))
         self.records.append(Record(What.ORDERED, at))
         self.is_started, self.is_stopping = False, False
 

@@ -79,6 +79,14 @@ def test_kill_at_the_stop_timeout_is_a_forced_end() -> None:
     assert found.unordered == ()
 
 
+@pytest.mark.parametrize(
+    ("result", "forced"), [("signal", []), ("timeout", ["killed: it did not stop within its stop timeout"])]
+)
+def test_stop_during_a_reload_is_no_end_although_systemd_does_not_announce_it(result: str, forced: list[str]) -> None:
+    found = read(*UP, (90, KILLED), (90, failed(result)), (90.01, STOPPED))
+    assert ([end.how for end in found.ends], found.unordered) == (forced, ())
+
+
 def test_runs_that_end_early_are_counted() -> None:
     again = [(at + 3, message) for at, message in FAILING]
     found = read((0, STARTING), *FAILING, *again)
