@@ -38,7 +38,7 @@ def check(python: Path, directory: Path, app: str, commands: dict[str, list[str]
 
 def test_command_lines_on_every_celery(celery_environment: CeleryEnvironment, tmp_path: Path) -> None:
     commands = {
-        "valid": ["-A", "mysite", "worker", "-l", "info", "-n", "valid@%h", "-Q", "crop,celery", "-c", "2", "-S", "%n.db"],
+        "valid": ["-A", "mysite", "worker", "-n", "valid@%h", "-Q", "crop,celery", "-c", "2", "-S", "%n.db"],
         "beat": ["-A", "mysite", "beat", "-l", "info", "--pidfile="],
         "option": ["-A", "mysite", "worker", "--no-such-option"],
         "number": ["-A", "mysite", "worker", "-c", "two"],
