@@ -77,6 +77,22 @@ def require_keeper(controller: Controller, manifest: Manifest, program: Installe
     return Keeper(pid, process, kept)
 
 
+def wait_for_earlier_order(
+    controller: Controller, manifest: Manifest, program: InstalledProgram, progress: Progress
+) -> None:
+    """Wait for the end of an overlap that a signal or another command has ordered; raises what `require_keeper` raises.
+
+    The keeper carries out a further order only then.
+    """
+    deadline = time.monotonic() + OVERLAP_SECONDS + MARGIN_SECONDS
+    while time.monotonic() < deadline:
+        keeper = require_keeper(controller, manifest, program)
+        if keeper.kept.outcome != BEGUN or _is_suspended(keeper):
+            return
+        progress(f"{program.name}: waiting for the end of the overlap restart that was ordered before")
+        time.sleep(PAUSE_SECONDS)
+
+
 def require_writable(manifest: Manifest, program: InstalledProgram, keeper: Keeper) -> None:
     """Raise KeeperUnusable if neither the keeper nor a successor could report, and so an overlap would fail."""
     if problem := unwritable(manifest, program, keeper.pid):
@@ -125,6 +141,10 @@ def has_exited(keeper: Keeper) -> bool:
     return identity(keeper.pid) != keeper.process or stat_fields(keeper.pid)[:1] == [ZOMBIE]
 
 
+def _is_suspended(keeper: Keeper) -> bool:
+    return stat_fields(keeper.pid)[:1] == [STOPPED]
+
+
 def _ended(program: InstalledProgram, keeper: Keeper) -> NoAnswer:
     return NoAnswer(
         f"the overlap restart failed: its keeper, process {keeper.pid}, has ended meanwhile, and its worker consumes "
@@ -134,7 +154,7 @@ def _ended(program: InstalledProgram, keeper: Keeper) -> NoAnswer:
 
 
 def _pending(program: InstalledProgram, keeper: Keeper, seconds: float) -> NoAnswer:
-    is_suspended = stat_fields(keeper.pid)[:1] == [STOPPED]
+    is_suspended = _is_suspended(keeper)
     why = f"process {keeper.pid} is suspended by a signal" if is_suspended else f"process {keeper.pid}"
     hints = [f"Let it continue: kill -CONT {keeper.pid}"] if is_suspended else []
     hints += [

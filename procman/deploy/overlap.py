@@ -16,6 +16,7 @@ from procman.deploy.keeper_answer import (
     answer,
     require_keeper,
     require_writable,
+    wait_for_earlier_order,
 )
 from procman.errors import ProcmanError
 from procman.install.state.manifest import Manifest
@@ -110,8 +111,9 @@ def overlap(
 
     Raises NotOverlapping.
     """
-    _let_idle_ones_end(controller, manifest, program)
     try:
+        wait_for_earlier_order(controller, manifest, program, progress)
+        _let_idle_ones_end(controller, manifest, program)
         keeper = require_keeper(controller, manifest, program)
         require_writable(manifest, program, keeper)
     except KeeperUnusable as error:

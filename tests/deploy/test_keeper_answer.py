@@ -221,3 +221,24 @@ def test_order_to_a_suspended_keeper_is_reported_as_pending(
     assert f"(process {keeper.pid} is suspended by a signal); the order is pending" in found.why
     assert found.hint.startswith(f"Let it continue: kill -CONT {keeper.pid}\n")
     assert "To withdraw the order" in found.hint
+
+
+def test_order_waits_for_the_end_of_an_overlap_that_was_ordered_before(
+    manifest: Manifest, keeper: subprocess.Popen[bytes]
+) -> None:
+    describe(manifest, keeper.pid, 1, "begun")
+    supervisor = Supervisor(keeper.pid, lambda: describe(manifest, keeper.pid, 2))
+
+    def progress(_: str) -> None:
+        assert supervisor.orders == []
+        describe(manifest, keeper.pid, 1)
+
+    assert overlap.overlap(controller(supervisor), manifest, PROGRAM, progress) is None
+    assert supervisor.orders == ["overlap"]
+
+
+def test_order_does_not_wait_for_a_suspended_keeper(manifest: Manifest, keeper: subprocess.Popen[bytes]) -> None:
+    describe(manifest, keeper.pid, 1, "begun")
+    os.kill(keeper.pid, signal.SIGSTOP)
+    os.waitid(os.P_PID, keeper.pid, os.WSTOPPED | os.WNOWAIT)
+    assert "the order is pending" in failure(manifest, Supervisor(keeper.pid)).why
