@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from procman.agent.process_end import KILLED
-from procman.agent.task_record import RunningTask
+from procman.agent.task_record import RunningTask, TaskRecord
 from procman.backends import controller_of
 from procman.host.kernel_log import MemoryKill, is_among, memory_kills
 from procman.host.unit_names import unit_of
@@ -18,7 +18,8 @@ from procman.model import NO_HISTORY, End, InstalledProgram, Kind
 from procman.monitoring.checks.inputs import EndReport, ProgramSnapshot
 from procman.monitoring.healed_inside import healed_inside
 from procman.monitoring.healing_history import HealingHistory, read_healing_history
-from procman.monitoring.kept_ends import histories
+from procman.monitoring.keeper_state import keeper_state
+from procman.monitoring.kept_ends import histories, noted_ends
 from procman.monitoring.program_view import Moment, now, read_heartbeat
 from procman.monitoring.running_tasks import CLOCK_SECONDS, task_records
 
@@ -45,8 +46,18 @@ def _report(manifest: Manifest, program: InstalledProgram, end: End, kills: Iter
     cause = _cause(end, for_memory=for_memory)
     if not program.launcher or program.kind is not Kind.WORKER:
         return EndReport(end, cause)
-    record = next((each for each in task_records(manifest, program) if is_of(end, each.pid, each.started_wall)), None)
-    return EndReport(end, cause, record.tasks if record else (), record.total if record else 0)
+    records = _records_of(manifest, program, end)
+    tasks = tuple(task for record in records for task in record.tasks)
+    return EndReport(end, cause, tasks, sum(record.total for record in records))
+
+
+def _records_of(manifest: Manifest, program: InstalledProgram, end: End) -> list[TaskRecord]:
+    """Return the record of the process that ended; of a keeper's end, those of all that ended with it."""
+    records = [each for each in task_records(manifest, program) if is_of(end, each.pid, each.started_wall)]
+    if not end.of_keeper:
+        return records[:1]
+    earlier = {each.end.pid for each in noted_ends(keeper_state(manifest, program)) if each.end.at < end.at}
+    return [each for each in records if each.pid not in earlier]
 
 
 def is_of(end: End, pid: int, started: float) -> bool:

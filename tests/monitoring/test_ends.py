@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -49,6 +50,16 @@ def test_tasks_are_those_of_the_process_that_ended(manifest: Manifest) -> None:
     assert tasks(manifest, KILLED._replace(pid=None)) == ["lost"]
     assert tasks(manifest, KILLED._replace(pid=9)) == []
     assert tasks(manifest, KILLED, Kind.BEAT) == []
+
+
+def test_tasks_of_a_keepers_end_are_those_of_all_processes_that_had_not_ended_before(manifest: Manifest) -> None:
+    record(manifest, "tasks.record", 8, BEGAN + 2, "draining")
+    record(manifest, "tasks.record.1", 7, BEGAN + 1, "lost before")
+    noted = {"pid": 7, "started": BEGAN + 1, "at": ENDED - 9, "how": "killed by SIGKILL", "keeper": 5}
+    (manifest.directories.run(NAME) / "keeper.json").write_text(json.dumps({"ends": [noted]}))
+    end = KILLED._replace(pid=5, of_keeper=True)
+    [report] = reports_of(manifest, program(overlap_max=2), [end])
+    assert ([task.name for task in report.tasks], report.total) == (["draining"], 1)
 
 
 @pytest.mark.parametrize(
