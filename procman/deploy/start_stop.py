@@ -13,6 +13,7 @@ from procman.deploy.cut_drainers import cut_by_stop
 from procman.deploy.end_outlived import EndOfOutlived
 from procman.deploy.order_records import forget, log_events, ordered, remember, running_tasks
 from procman.deploy.unfinished import UnfinishedTask, UnfinishedTasks
+from procman.errors import ProcmanError
 from procman.install.plan.activations import on_the_way_down
 from procman.install.state.orders import note_order
 from procman.lookup import Installed
@@ -52,13 +53,20 @@ def end_of_drain(
     installed: Installed, names: Sequence[str], progress: Progress
 ) -> list[tuple[InstalledProgram, int, tuple[UnfinishedTask, ...]]]:
     """Stop the earlier processes of the programs that `names` select, and nothing else; return each program with how
-    many there were, and the tasks that they did not finish."""
+    many there were, and the tasks that they did not finish.
+
+    Raises ProcmanError if a name selects a program that does not overlap.
+    """
     from procman.deploy.keeper_answer import NotOverlapping
     from procman.deploy.overlap import stop_draining
 
-    manifest = installed.manifest
+    manifest, programs = installed.manifest, _meant(installed, names)
+    unable = [program.name for program in programs if not program.overlap_max]
+    if names and unable:
+        which = f"{', '.join(unable)} {'does' if len(unable) == 1 else 'do'} not overlap"
+        raise ProcmanError(f"{which}, so nothing drains", hint="`procman stop` stops a program itself.")
     controller, done = controller_of(manifest), []
-    for program in (each for each in _meant(installed, names) if each.overlap_max):
+    for program in (each for each in programs if each.overlap_max):
         unfinished = UnfinishedTasks(manifest, [program])
         outlived = EndOfOutlived(manifest, controller, [program])
         number = outlived.count
