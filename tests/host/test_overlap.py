@@ -154,6 +154,12 @@ def test_memory_limit_covers_every_process(laps: Laps) -> None:
     assert show(laps.host, UNIT, "MemoryMax") == {"MemoryMax": str(3000 * 1024**2)}
 
 
+def written(laps: Laps, *what: str) -> list[tuple[str, str]]:
+    """Return what the worker's events of these kinds are, and who wrote them."""
+    found = map(json.loads, laps.project.procman("events", "--json", "crop").stdout.splitlines())
+    return [(each["what"], each["by"]) for each in found if each["what"] in what]
+
+
 def test_reload_with_broken_code_fails_and_the_worker_stays(laps: Laps) -> None:
     before = laps.worker()
     app = laps.host.path(f"{CODE}/trial_app.py")
@@ -166,6 +172,10 @@ def test_reload_with_broken_code_fails_and_the_worker_stays(laps: Laps) -> None:
     assert done.returncode != 0
     assert laps.worker() == before
     assert show(laps.host, UNIT, "ActiveState") == {"ActiveState": "active"}
+    assert written(laps, "overlapped", "overlap failed")[-2:] == [("overlapped", "inside"), ("overlap failed", "inside")]
+    failed = laps.project.status()[PROGRAM]["overlap_failed"]
+    assert failed["outcome"] == "failed"
+    assert "before it was healthy" in failed["reason"]
 
 
 def test_killed_worker_is_started_again_by_systemd(laps: Laps) -> None:
