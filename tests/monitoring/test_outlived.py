@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
@@ -39,6 +39,7 @@ print(os.getpid(), child.pid, flush=True)
 while not (stops and os.path.exists(sys.argv[2])):
     time.sleep(0.02)
 child.kill()
+open(sys.argv[1] + "-ended", "w")
 """
 """Holds a lock and has a child; ends at SIGTERM, but only if a file exists."""
 
@@ -90,6 +91,10 @@ def has_ended(pid: int) -> bool:
         return True
 
 
+def has_ended_by_itself(holder: Holder) -> bool:
+    return holder.ends.with_name("lock-ended").exists()
+
+
 def is_orphan(pid: int) -> bool:
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1] == "1"
 
@@ -129,9 +134,10 @@ def test_process_with_a_living_parent_has_not_outlived_anything(manifest: Manife
     with subprocess.Popen(words, stdout=subprocess.PIPE) as process:
         assert process.stdout
         child = int(process.stdout.readline().split()[1])
-        assert found(manifest, None) == [], "such as that of procman run"
+        outlived = found(manifest, None)
         process.kill()
         os.kill(child, signal.SIGKILL)
+    assert outlived == [], "such as that of procman run"
 
 
 def test_status_lists_it_unless_the_process_manager_does_not_answer(
@@ -148,10 +154,12 @@ def test_status_lists_it_unless_the_process_manager_does_not_answer(
 def test_stop_sets_it_a_limit_by_a_file_and_removes_that(manifest: Manifest, start: Callable[..., Holder]) -> None:
     holder = start("b")
     eventually(lambda: is_orphan(holder.pid), "its parent has ended")
-    end = EndOfOutlived(manifest, controller(None, State.STOPPED), [PROGRAM])
+    patient = replace(PROGRAM, stop_timeout_seconds=60)
+    end = EndOfOutlived(manifest, controller(None, State.STOPPED), [patient])
     assert end.count == 1
     end.wait(lambda _: None)
     assert has_ended(holder.pid)
+    assert has_ended_by_itself(holder)
     assert not holder.ends.exists()
 
 
