@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 
 from procman.celery_cli.node_names import NAMED_ALIKE, node_name
+from procman.keeper import node_names
 from procman.model import Kind, Level, Result
 from procman.monitoring.checks.foreign_heartbeat import share_broker
 from procman.preflight.inputs import OtherProgram, PreflightFacts
@@ -102,11 +103,11 @@ def node_names_differ(preflight: PreflightFacts) -> Iterator[Result]:
     """Yield PM749: each worker of procman's projects on this host and broker has a node name of its own."""
     owners: dict[str, Program] = {}
     for program in preflight.of_kind(Kind.WORKER):
-        name = _node_name(program)
-        other = owners.setdefault(name, program)
-        if other is not program:
-            detail = f"{other.name} and {program.name} both have the node name {name} on this host: {NAMED_ALIKE}"
-            yield Result("PM749", program.name, Level.CRITICAL, detail, _rename(program))
+        for name in _node_names(program):
+            other = owners.setdefault(name, program)
+            if other is not program:
+                detail = f"{other.name} and {program.name} both have the node name {name} on this host: {NAMED_ALIKE}"
+                yield Result("PM749", program.name, Level.CRITICAL, detail, _rename(program))
     for other_project in preflight.host.others:
         yield from _of_another_project(preflight, other_project, owners)
 
@@ -138,6 +139,12 @@ def _rename(program: Program) -> str:
 def _node_name(program: Program) -> str:
     assert isinstance(program.options, Worker)
     return node_name(program.options.node_name, os.uname().nodename)
+
+
+def _node_names(program: Program) -> Iterator[str]:
+    """Yield the node names of all processes of a worker that may run at the same time."""
+    assert isinstance(program.options, Worker)
+    yield from (node_name(each, os.uname().nodename) for each in node_names(program.options).values())
 
 
 def _judged(preflight: PreflightFacts, program: Program) -> Judged:

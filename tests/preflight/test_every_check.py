@@ -341,6 +341,12 @@ CASES: list[tuple[str, Level, Change, str]] = [
     ("PM749", WARNING, named_like_ours(brokers=(), is_of_own_user=False), "if it uses the same broker, RabbitMQ"),
     ("PM749", WARNING, named_like_ours(brokers=("1",), is_believed=False), "RabbitMQ refuses the mailbox"),
     ("PM749", CRITICAL, second_worker(f"site-celery@{os.uname().nodename}"), "site-celery and site-second both have"),
+    (
+        "PM749",
+        CRITICAL,
+        lambda before: second_worker(f"site-celery-b@{os.uname().nodename}")(options(overlap=True)(before)),
+        f"both have the node name site-celery-b@{os.uname().nodename}",
+    ),
     ("PM751", CRITICAL, at("/opt/site", place(readable=False)), "www-data cannot enter and read /opt/site"),
     ("PM752", CRITICAL, at("/srv/media", missing()), "www-data cannot find /srv/media"),
     ("PM752", CRITICAL, at("/srv/media", place(writable=False)), "cannot write to /srv/media"),
