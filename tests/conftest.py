@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import os
+import re
+import shutil
 import signal
 import stat
 import sys
@@ -75,6 +77,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None)
 
 
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Shorten the names of tests for values of kilobytes: every report of a test process has them."""
+    if isinstance(val, str | bytes) and len(val) > LONGEST_ID:
+        return f"{val[:LONGEST_ID]!a}..."
+    return None
+
+
 def pytest_collection() -> None:
     # Otherwise Python would look for garbage among thousands of tests, again and again.
     gc.disable()
@@ -143,6 +152,20 @@ def home(empty_homes: Homes, monkeypatch: pytest.MonkeyPatch) -> Path:
     # Most tests run as root: none may find, or write, a procman.toml of this machine.
     monkeypatch.setattr(find_file, "OF_HOST", home / "etc" / "procman")
     return home
+
+
+@pytest.fixture
+def tmp_path(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Return an empty directory, which remains if the test fails.
+
+    For each of thousands of tests, pytest's own fixture reads the directory above and replaces a link in it.
+    """
+    prefix = re.sub(r"\W", "_", request.node.name)[:30]
+    directory = Path(tempfile.mkdtemp(prefix=prefix, dir=tmp_path_factory.getbasetemp()))
+    failed_before = request.session.testsfailed
+    yield directory
+    if request.session.testsfailed == failed_before:
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 @pytest.fixture(scope="session", params=CELERY_SPECS, ids=lambda spec: f"celery-{spec.version}")
