@@ -19,6 +19,7 @@ from procman.agent.heartbeat_format import FIELDS
 from procman.host.process import boot_id
 from tests.agent.launching import Installation, run
 from tests.agent.test_verdict import BEAT, WORKER
+from tests.forked_python import forked_python
 
 INTERVAL = 0.1
 
@@ -37,7 +38,7 @@ for question in questions:
     statuses.append(os.waitpid(child, 0)[1] >> 8)
 print(*statuses)
 """
-"""Runs a probe for each question: starting a Python for each would take longer than all of them."""
+"""Runs a probe for each question: starting a Python for each, or for each test, would take longer than all of them."""
 
 
 @pytest.fixture
@@ -78,8 +79,12 @@ class Container:
         settings = {"STALE": "60", "STALL": "30", "HEARTBEAT": str(self.heartbeat_seconds)}
         variables = {f"PROCMAN_{name}_SECONDS": value for name, value in settings.items()} | self.variables
         environment = self.installation.environment("worker", **variables)
-        words = [str(self.installation.python), "-IS", "-c", PROBES, str(probe), *questions]
-        done = run(words, Path("/"), environment)
+        if self.variables:  # those of a locale take effect at the start of Python
+            words = [str(self.installation.python), "-IS", "-c", PROBES, str(probe), *questions]
+            done = run(words, Path("/"), environment)
+        else:
+            python = forked_python(self.installation.python, ["runpy"], {}, "-IS")
+            done = python.run(PROBES, [str(probe), *questions], environment=environment, directory=Path("/"))
         assert done.stderr == ""
         *lines, statuses = done.stdout.splitlines(keepends=True)
         return list(zip(map(int, statuses.split()), lines, strict=True))
