@@ -74,11 +74,17 @@ def test_unknown_kind_is_refused(installation: Installation) -> None:
     assert "PROCMAN_KIND is 'flower', but must be one of worker, beat, command" in done.stderr
 
 
+@pytest.fixture(scope="module")
+def virtualenv(python: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a virtualenv without Celery."""
+    virtualenv = tmp_path_factory.mktemp("virtualenv")
+    subprocess.run([python, "-m", "venv", "--without-pip", virtualenv], check=True)
+    return virtualenv
+
+
 @pytest.fixture
-def without_celery(installation: Installation) -> Installation:
+def without_celery(installation: Installation, virtualenv: Path) -> Installation:
     """Return an installation whose virtualenv has no Celery."""
-    virtualenv = installation.directory / "virtualenv"
-    subprocess.run([installation.python, "-m", "venv", "--without-pip", virtualenv], check=True)
     return replace(installation, python=virtualenv / "bin" / "python")
 
 

@@ -59,22 +59,24 @@ def series(name: str) -> Iterator[tuple[str, str]]:
             yield f"{sample.name}{{{shown}}}", f"{sample.value:.15g}x{MINUTES}"
 
 
-def evaluate(
-    directory: Path, values: Mapping[str, str], expression: str, at: str, expected: Sequence[Mapping[str, Any]]
-) -> None:
-    """Let promtool compare the value of `expression` with the `expected` samples; YAML includes JSON."""
-    test = {
-        "rule_files": [str(RULES)],
-        "evaluation_interval": "1m",
-        "tests": [
-            {
-                "interval": "1m",
-                "input_series": [{"series": name, "values": each} for name, each in values.items()],
-                "promql_expr_test": [{"expr": expression, "eval_time": at, "exp_samples": list(expected)}],
-            }
+def condition(
+    name: str, values: Mapping[str, str], expected: Sequence[Mapping[str, Any]], *minutes: int
+) -> dict[str, Any]:
+    """Return a test of promtool that compares the alerts at each of `minutes` with the `expected` samples."""
+    return {
+        "name": name,
+        "interval": "1m",
+        "input_series": [{"series": name, "values": each} for name, each in values.items()],
+        "promql_expr_test": [
+            {"expr": ALERTS, "eval_time": f"{minute}m", "exp_samples": list(expected)} for minute in minutes
         ],
     }
-    (directory / "test.yml").write_text(json.dumps(test))
+
+
+def evaluate(directory: Path, tests: Sequence[Mapping[str, Any]]) -> None:
+    """Let promtool carry out all `tests` at once, because it starts slowly; YAML includes JSON."""
+    document = {"rule_files": [str(RULES)], "evaluation_interval": "1m", "tests": list(tests)}
+    (directory / "test.yml").write_text(json.dumps(document))
     promtool("test", "rules", "test.yml", directory=directory)
 
 
@@ -96,44 +98,52 @@ def test_every_recording_is_expected_and_every_alert_is_seen() -> None:
     assert alerts - tested == {"ProcmanMetricsStale", "CeleryQueueGrows", "CeleryHealthUnknown"}
 
 
-@pytest.mark.parametrize("name", EXPECTED)
-def test_condition_that_lasts_raises_its_alerts_and_no_other(name: str, tmp_path: Path) -> None:
-    evaluate(tmp_path, {**dict(series(name)), **FRESH}, ALERTS, "100m", firing(EXPECTED[name]))
+def test_condition_that_lasts_raises_its_alerts_and_no_other(tmp_path: Path) -> None:
+    evaluate(
+        tmp_path,
+        [
+            condition(name, {**dict(series(name)), **FRESH}, firing(expected), 100)
+            for name, expected in EXPECTED.items()
+        ],
+    )
 
 
-@pytest.mark.parametrize(
-    ("values", "alert", "labels"),
-    [
+def test_condition_that_takes_time_raises_its_alert(tmp_path: Path) -> None:
+    conditions = [
         (
+            "the file gets old",
             {'node_textfile_mtime_seconds{file="/var/lib/procman-catmaid.prom"}': "0+0x120"},
-            "ProcmanMetricsStale",
-            "",
+            '"ProcmanMetricsStale"',
         ),
-        ({'procman_queue_messages{project="catmaid",queue="crop"}': "100+10x120"}, "CeleryQueueGrows", ',queue="crop"'),
-        ({'procman_program_level{program="catmaid-crop"}': "3x120"}, "CeleryHealthUnknown", ',program="catmaid-crop"'),
-    ],
-    ids=["the file gets old", "a queue grows", "the health is unknown"],
-)
-def test_condition_that_takes_time_raises_its_alert(
-    values: dict[str, str], alert: str, labels: str, tmp_path: Path
-) -> None:
-    evaluate(tmp_path, values, ALERTS, "110m", [{"labels": f'{{alertname="{alert}"{labels}}}', "value": 1}])
+        (
+            "a queue grows",
+            {'procman_queue_messages{project="catmaid",queue="crop"}': "100+10x120"},
+            '"CeleryQueueGrows",queue="crop"',
+        ),
+        (
+            "the health is unknown",
+            {'procman_program_level{program="catmaid-crop"}': "3x120"},
+            '"CeleryHealthUnknown",program="catmaid-crop"',
+        ),
+    ]
+    evaluate(
+        tmp_path,
+        [
+            condition(name, values, [{"labels": f"{{alertname={labels}}}", "value": 1}], 110)
+            for name, values, labels in conditions
+        ],
+    )
 
 
-@pytest.mark.parametrize(
-    "values",
-    [
+def test_normal_operation_raises_no_alert(tmp_path: Path) -> None:
+    conditions = {
         # The workers keep up with a full queue.
-        {'procman_queue_messages{project="catmaid",queue="crop"}': "500-1x120"},
-        {'procman_queue_messages{project="catmaid",queue="crop"}': "0+0.5x120"},
+        "a queue shrinks": {'procman_queue_messages{project="catmaid",queue="crop"}': "500-1x120"},
+        "a queue is short": {'procman_queue_messages{project="catmaid",queue="crop"}': "0+0.5x120"},
         # A deploy takes a minute.
-        {'procman_program_level{program="catmaid-crop"}': "0x60 2x1 0x60"},
-    ],
-    ids=["a queue shrinks", "a queue is short", "a moment"],
-)
-def test_normal_operation_raises_no_alert(values: dict[str, str], tmp_path: Path) -> None:
-    for minute in (62, 65, 110):
-        evaluate(tmp_path, values, ALERTS, f"{minute}m", [])
+        "a moment": {'procman_program_level{program="catmaid-crop"}': "0x60 2x1 0x60"},
+    }
+    evaluate(tmp_path, [condition(name, values, [], 62, 65, 110) for name, values in conditions.items()])
 
 
 def families() -> set[str]:
