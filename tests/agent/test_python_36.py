@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -23,27 +24,31 @@ FILES = [*sorted(Path(agent.__file__).parent.glob("*.py")), *SCRIPTS, CHECK_SOUR
 BEFORE_SCRIPT = {file: {each.stem for each in sources} for sources in PROBES for file in sources}
 
 
-@pytest.fixture(params=FILES, ids=lambda file: file.name)
-def file(request: pytest.FixtureRequest) -> Path:
-    assert isinstance(request.param, Path)
-    return request.param
+@cache
+def _tree(file: Path) -> ast.Module:
+    return ast.parse(file.read_text(), file.name, feature_version=(3, 6))
 
 
-def test_syntax_is_that_of_python_36(file: Path) -> None:
-    ast.parse(file.read_text(), feature_version=(3, 6))
+def test_syntax_is_that_of_python_36() -> None:
+    for file in FILES:
+        _tree(file)
 
 
 @pytest.mark.parametrize("sources", PROBES, ids=["app", "broker", "look", "paths"])
 def test_a_script_does_not_redefine_what_the_text_before_it_defines(sources: tuple[Path, ...]) -> None:
     """A probe is one text."""
-    trees = [ast.parse(file.read_text()) for file in sources]
+    trees = [_tree(file) for file in sources]
     defined = [node.name for tree in trees for node in tree.body if isinstance(node, ast.FunctionDef)]
     assert len(defined) == len(set(defined))
 
 
-def test_only_the_standard_library_is_imported(file: Path) -> None:
+def test_only_the_standard_library_is_imported() -> None:
+    assert {file.name: names for file in FILES if (names := _imported(file) - sys.stdlib_module_names)} == {}
+
+
+def _imported(file: Path) -> set[str]:
     imported = set()
-    for node in ast.walk(ast.parse(file.read_text())):
+    for node in ast.walk(_tree(file)):
         if isinstance(node, ast.Import):
             imported |= {name.name.partition(".")[0] for name in node.names}
         elif isinstance(node, ast.ImportFrom) and node.level == 0:
@@ -51,12 +56,12 @@ def test_only_the_standard_library_is_imported(file: Path) -> None:
             precedes = (node.module or "").rpartition(".")[2] in BEFORE_SCRIPT.get(file, ())
             imported |= set() if precedes else {(node.module or "").partition(".")[0]}
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 1, f"line {node.lineno} imports from procman"
+            assert node.level == 1, f"{file.name}:{node.lineno} imports from procman"
             names = [node.module] if node.module else [alias.name for alias in node.names]
             assert {f"{name}.py" for name in names} <= set(BESIDE_LAUNCHER), (
-                "the file is not installed beside the launcher"
+                f"{file.name}:{node.lineno} imports a file that is not installed beside the launcher"
             )
-    assert imported <= sys.stdlib_module_names
+    return imported
 
 
 IMPORT = """

@@ -62,8 +62,7 @@ def test_mark_of_a_dead_process_remains_until_the_second_after_it_comes(monkeypa
     assert found == [[BEGUN], [""]]
 
 
-@pytest.mark.parametrize("number", range(layout.BEGUN.size))
-def test_process_killed_while_it_marks_a_begin_has_not_begun(number: int) -> None:
+def test_process_killed_while_it_marks_a_begin_has_not_begun() -> None:
     task = running()
     content = record_of(task)
     marks = TaskMarks(lambda: content)
@@ -73,9 +72,11 @@ def test_process_killed_while_it_marks_a_begin_has_not_begun(number: int) -> Non
     begin = layout.mark_offset(0) + layout.BEGUN_AT
     # Writing clears the place first.
     for cut in (before, before[:begin] + bytes(layout.BEGUN.size) + before[begin + layout.BEGUN.size :]):
-        found = bytearray(cut)
-        found[begin : begin + number] = content[begin : begin + number]
-        assert progress_of(found) == ([BEGUN] if number > layout.BEGUN.size - layout.MARKED_ID else [WAITING])
+        for number in range(layout.BEGUN.size):
+            found = bytearray(cut)
+            found[begin : begin + number] = content[begin : begin + number]
+            expected = BEGUN if number > layout.BEGUN.size - layout.MARKED_ID else WAITING
+            assert progress_of(found) == [expected], number
 
 
 def test_task_that_a_task_calls_itself_changes_nothing() -> None:

@@ -16,7 +16,7 @@ from procman.config.toml_lines import dotted
 from procman.errors import ConfigurationError
 from procman.project import Project, RenderedFile
 from tests.config.documents import HOME
-from tests.config.test_every_key import OTHER_VALUES, USUAL, _keys
+from tests.config.test_every_key import OTHER_VALUES, TABLES, USUAL
 from tests.config.test_toml_lines import toml
 from tests.hostile import HOSTILE, REFUSED, TEXTS, examples
 from tests.read_by_supervisor import NEWEST, Reader, reader
@@ -29,7 +29,8 @@ DECIDING = ("name", "scope", "backend", "mode", "autoscale", "templates", "user"
 
 TEXT_KEYS = [
     (table, key.name)
-    for table, key in _keys()
+    for table, keys in TABLES.items()
+    for key in keys
     if isinstance(OTHER_VALUES[key.name], str | list) and key.name not in DECIDING
 ]
 """Every other key that takes text."""

@@ -53,23 +53,25 @@ def test_words_of_other_tools_mean_a_command_or_an_option_of_the_group() -> None
     assert set(SYNONYMS.values()) <= {*COMMANDS, "--help", "--version"}
 
 
-@pytest.mark.parametrize(
-    "words",
-    [
-        "--config missing.toml {}",
-        "{} --config missing.toml",
-        "{} --config=missing.toml",
-        "--config missing.toml {} --config ./missing.toml",
-    ],
+WAYS = (
+    "--config missing.toml {}",
+    "{} --config missing.toml",
+    "{} --config=missing.toml",
+    "--config missing.toml {} --config ./missing.toml",
 )
+"""How the project of a command can be chosen."""
+
+
 @pytest.mark.parametrize("command", [name for name in COMMANDS if name not in OF_NO_PROJECT])
 def test_project_is_chosen_before_or_after_the_command(
-    words: str, command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
     name = {"export": ["compose"]}.get(command, ["celery"] if command in ("hold", "logs", "run") else [])
-    assert run([*shlex.split(words.format(command)), *name]) == (3 if command == "health" else 2)
-    assert f"procman: {tmp_path}/missing.toml: no such file (named by --config)\n" in capsys.readouterr().err
+    for words in WAYS:
+        assert run([*shlex.split(words.format(command)), *name]) == (3 if command == "health" else 2), words
+        shown = capsys.readouterr().err
+        assert f"procman: {tmp_path}/missing.toml: no such file (named by --config)\n" in shown, words
 
 
 @pytest.mark.parametrize(
@@ -107,14 +109,12 @@ def test_missing_working_directory_is_reported(
     "words",
     ["health --timeout", "check --timeout", "install --wait", "install --lock-wait", "restart --wait"],
 )
-@pytest.mark.parametrize("value", ["nan", "inf", "-inf", "1e300", "99999999999999999999", "604801", "-1", "soon", ""])
-def test_option_in_seconds_refuses_what_no_clock_accepts(
-    words: str, value: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert run([*words.split(), value]) == (3 if words.startswith("health") else 2)
-    shown = capsys.readouterr()
-    assert shown.out == ""
-    assert f"Invalid value for '{words.split()[1]}'" in shown.err
+def test_option_in_seconds_refuses_what_no_clock_accepts(words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    for value in ("nan", "inf", "-inf", "1e300", "99999999999999999999", "604801", "-1", "soon", ""):
+        assert run([*words.split(), value]) == (3 if words.startswith("health") else 2), value
+        shown = capsys.readouterr()
+        assert shown.out == ""
+        assert f"Invalid value for '{words.split()[1]}'" in shown.err, value
 
 
 def test_five_mistakes_are_reported_in_five_lines_with_exit_status_2(tmp_path: Path) -> None:

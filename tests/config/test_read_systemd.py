@@ -85,19 +85,17 @@ def test_misspelt_directive_is_refused_with_the_right_spelling(tmp_path: Path) -
     assert "did you mean ProtectHome?" in found.replace('"', "")
 
 
-@pytest.mark.parametrize(
-    "value", sorted({*HOSTILE, "a\nUser=root", "yes\r", "yes\u2028no", "\ufdd0"} - {"", "plain", "two words"})
-)
-def test_hostile_value_of_a_directive_is_refused_or_has_no_special_characters(tmp_path: Path, value: str) -> None:
-    quoted = "".join(f"\\U{ord(character):08X}" for character in value if not 0xD800 <= ord(character) < 0xE000)
-    try:
-        project = read(tmp_path, rest=f'[worker.celery.systemd]\nSystemCallFilter = "{quoted}"\n')
-    except ConfigurationError:
-        return
-    [text] = project.programs[0].systemd_directives["SystemCallFilter"]
-    assert text == value
-    assert text == text.strip()
-    assert not set(text) & set("\"'\\%$#;\n\r\t")
+def test_hostile_value_of_a_directive_is_refused_or_has_no_special_characters(tmp_path: Path) -> None:
+    for value in sorted({*HOSTILE, "a\nUser=root", "yes\r", "yes\u2028no", "\ufdd0"} - {"", "plain", "two words"}):
+        quoted = "".join(f"\\U{ord(character):08X}" for character in value if not 0xD800 <= ord(character) < 0xE000)
+        try:
+            project = read(tmp_path, rest=f'[worker.celery.systemd]\nSystemCallFilter = "{quoted}"\n')
+        except ConfigurationError:
+            continue
+        [text] = project.programs[0].systemd_directives["SystemCallFilter"]
+        assert text == value
+        assert text == text.strip()
+        assert not set(text) & set("\"'\\%$#;\n\r\t")
 
 
 def test_directive_newer_than_minimum_version_is_refused(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from importlib import import_module
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -172,10 +173,9 @@ def test_run_directories_of_system_scope_can_be_read_by_every_user(tmp_path: Pat
 
 
 @pytest.mark.parametrize("code", [*CODES, "PM101"])
-@pytest.mark.parametrize("level", ["OK", "WARNING", "CRITICAL", "UNKNOWN"])
-@pytest.mark.parametrize("phase", ["starting", "standby", "consuming"])
-def test_remedies_are_those_of_health(app: Any, code: str, level: str, phase: str) -> None:
-    for ready, starting in ((True, 0), (False, 0), (False, 2)):
+def test_remedies_are_those_of_health(app: Any, code: str) -> None:
+    levels, phases = ("OK", "WARNING", "CRITICAL", "UNKNOWN"), ("starting", "standby", "consuming")
+    for level, phase, (ready, starting) in product(levels, phases, ((True, 0), (False, 0), (False, 2))):
         fields = {"phase": phase, "ready": ready, "pool_starting": starting}
         shown = app("remedies").remedy("crop", level, code, fields)
         expected = checks._hint(Verdict(level, code, ""), fields).format(name="crop")

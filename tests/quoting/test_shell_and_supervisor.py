@@ -64,16 +64,21 @@ def test_any_value_is_read_back_by_supervisor(supervisor: Reader, values: list[s
         lambda value: shell_words((value, "a")),
     ],
 )
-@pytest.mark.parametrize("value", REFUSED)
-def test_value_that_could_add_a_line_is_refused(encode: Callable[[str], str], value: str) -> None:
-    with pytest.raises(ProcmanError, match="it contains a"):
+def test_value_that_could_add_a_line_is_refused(encode: Callable[[str], str]) -> None:
+    assert [value for value in REFUSED if not _refuses(encode, value)] == []
+
+
+def _refuses(encode: Callable[[str], str], value: str) -> bool:
+    try:
         encode(value)
+    except ProcmanError as error:
+        return "it contains a" in str(error)
+    return False
 
 
-@pytest.mark.parametrize("value", HOSTILE)
-def test_value_that_can_be_written_is_not_refused(value: str) -> None:
-    assert quoting.unprintable(value) is None
-    assert quoting.comment(value) == value
+def test_value_that_can_be_written_is_not_refused() -> None:
+    assert [value for value in HOSTILE if quoting.unprintable(value) is not None] == []
+    assert [value for value in HOSTILE if quoting.comment(value) != value] == []
 
 
 def test_refusal_does_not_show_the_value() -> None:

@@ -123,10 +123,16 @@ def _verbatim_command(unit: Read) -> list[str]:
         lambda value: quoting.systemd_units([value]),
     ],
 )
-@pytest.mark.parametrize("value", REFUSED)
-def test_value_that_could_add_a_line_is_refused(encode: Callable[[str], str], value: str) -> None:
-    with pytest.raises(ProcmanError):
+def test_value_that_could_add_a_line_is_refused(encode: Callable[[str], str]) -> None:
+    assert [value for value in REFUSED if not _refuses(encode, value)] == []
+
+
+def _refuses(encode: Callable[[str], str], value: str) -> bool:
+    try:
         encode(value)
+    except ProcmanError:
+        return True
+    return False
 
 
 @pytest.mark.parametrize("value", ["", " ", " a", "a ", "a\\", "\\"])

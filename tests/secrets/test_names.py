@@ -43,15 +43,12 @@ HARMLESS = """
 """
 
 
-@pytest.mark.parametrize("name", SECRET.split())
-def test_secret_is_recognised_by_its_name(name: str) -> None:
-    assert is_secret(name, "x1y2z3")
-    assert is_secret_name(name)
+def test_secret_is_recognised_by_its_name() -> None:
+    assert [name for name in SECRET.split() if not (is_secret(name, "x1y2z3") and is_secret_name(name))] == []
 
 
-@pytest.mark.parametrize("name", HARMLESS.split())
-def test_name_that_resembles_that_of_a_secret_is_accepted(name: str) -> None:
-    assert not is_secret(name, "x1y2z3")
+def test_name_that_resembles_that_of_a_secret_is_accepted() -> None:
+    assert [name for name in HARMLESS.split() if is_secret(name, "x1y2z3")] == []
 
 
 @pytest.mark.parametrize(
