@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from procman.model import BackendName, SupervisorMode
+from tests.tables import for_each
 from tests.test_layers import Import, imports, module_sources, within
 
 READERS = ("procman.adoption", "procman.init", "procman.lint")
@@ -85,7 +86,7 @@ def test_no_other_module_names_a_backend() -> None:
     assert [each for module, text in module_sources().items() for each in violations(module, text)] == []
 
 
-@pytest.mark.parametrize(
+@for_each(
     "text",
     [
         "project.backend is BackendName.SYSTEMD",

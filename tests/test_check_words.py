@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from scripts.check_words import PATTERNS, Piece, excess, prose_of_module, prose_of_test
+from tests.tables import for_each
 
 HERE = Path("x")
 # Written so that this file itself does not count.
@@ -17,7 +16,7 @@ def _found(text: str, allowed: int = 0) -> set[str]:
     return set(excess([Piece(HERE, 1, text)], allowed))
 
 
-@pytest.mark.parametrize("word", PATTERNS)
+@for_each("word", PATTERNS)
 def test_word_is_found_once(word: str) -> None:
     assert word in _found(f"The program was {word}, again.")
 

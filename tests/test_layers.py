@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-import pytest
+from tests.tables import for_each
 
 PACKAGE = Path(__file__).parent.parent / "procman"
 
@@ -155,7 +155,7 @@ def test_every_part_has_a_layer() -> None:
     assert {_part(module) for module in module_sources()} - {""} == set(DEPTHS)
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("module", "text"),
     [
         ("procman.model", "from procman.errors import ProcmanError"),
@@ -195,7 +195,7 @@ def test_violation_is_found(module: str, text: str) -> None:
     assert len(_violations(sources)) == 1
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("module", "text"),
     [
         ("procman.cli.status", "import click\nfrom procman.output import table\nfrom procman.monitoring import status"),

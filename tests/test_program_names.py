@@ -7,6 +7,7 @@ import pytest
 from procman.errors import ConfigurationError
 from procman.program_names import resolve, resolve_one
 from tests.monitoring.checks.records import program
+from tests.tables import for_each
 
 PROGRAMS = [
     program(name="catmaid-celery", key="worker.celery"),
@@ -16,7 +17,7 @@ PROGRAMS = [
 ]
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("names", "meant"),
     [
         ([], ["catmaid-celery", "catmaid-crop-1", "catmaid-crop-2", "catmaid-celery-beat"]),

@@ -14,6 +14,7 @@ from procman.agent.environment_file import EnvironmentFileError, parse_environme
 from procman.agent.variable_rules import refusal
 from tests.agent.launching import Installation
 from tests.hostile import examples
+from tests.tables import for_each
 
 READ = {
     "": {},
@@ -117,12 +118,12 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("text", READ)
+@for_each("text", READ)
 def test_file_is_read(text: str) -> None:
     assert parse_environment_file(text) == READ[text]
 
 
-@pytest.mark.parametrize("text", REFUSED)
+@for_each("text", REFUSED)
 def test_refusal_names_the_lines_but_no_values(text: str) -> None:
     with pytest.raises(EnvironmentFileError) as refused:
         parse_environment_file(text)

@@ -13,6 +13,7 @@ from tests.agent.conftest import Start
 from tests.agent.heartbeats import EVENT_LOOP, SEND_WHEN_READY, Site
 from tests.agent.launching import install_launcher
 from tests.celery_environments import CeleryEnvironment
+from tests.tables import for_each
 
 START = 3
 """Longer than the stall limit and any healing here."""
@@ -43,7 +44,7 @@ REPLACING = PoolProcesses(alive=0, starting=0, start_seconds=14)
 STARTING = PoolProcesses(alive=2, starting=2, start_seconds=14)
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("pool", "since", "slots"),
     [
         (None, None, 2),  # threads

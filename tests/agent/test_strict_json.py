@@ -17,6 +17,7 @@ from procman.install.state.manifest import Manifest
 from procman.probes.app_script import MARKER
 from procman.probes.runner import read_answer
 from tests.install.state.test_json_records import PATH
+from tests.tables import for_each
 
 HOSTILE = {
     "21 digits": "1" + "0" * 20,
@@ -48,7 +49,7 @@ HARMLESS = {
 }
 
 
-@pytest.mark.parametrize("text", HOSTILE.values(), ids=list(HOSTILE))
+@for_each("text", HOSTILE.values())
 def test_hostile_document_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"\S"):
         parse(text)
@@ -97,7 +98,7 @@ def test_document_is_refused_at_any_depth_of_the_stack() -> None:
     deeper(sys.getrecursionlimit() // 3)
 
 
-@pytest.mark.parametrize("text", HOSTILE.values(), ids=list(HOSTILE))
+@for_each("text", HOSTILE.values())
 def test_every_reader_of_foreign_files_refuses_it(text: str) -> None:
     with pytest.raises(ValueError, match=r"\S"):
         read(f'{{"format": 1, "written": {text}}}')
@@ -105,7 +106,7 @@ def test_every_reader_of_foreign_files_refuses_it(text: str) -> None:
     assert read_answer(f'{MARKER}{{"format": 1, "app": {text}}}') is None
 
 
-@pytest.mark.parametrize("text", [each for each in HOSTILE.values() if "\\ud" not in each])
+@for_each("text", [each for each in HOSTILE.values() if "\\ud" not in each])
 def test_manifest_is_reported_as_damaged(text: str) -> None:
     with pytest.raises(ProcmanError, match="cannot be read") as refused:
         from_bytes(Manifest, f'{{"format": 1, "procman": {text}}}'.encode(), PATH)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from procman.agent.heartbeat_format import FIELDS, MAX_BYTES, read
 from procman.agent.verdict import CODES, Evidence, Thresholds, Verdict, format_duration, verdict
+from tests.tables import for_each
 
 NOW = 10_000.0
 THRESHOLDS = Thresholds(stale_seconds=30, stall_seconds=300)
@@ -175,7 +176,7 @@ CASES: list[tuple[str, dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("more", "expected"), [case[1:] for case in CASES], ids=[case[0] for case in CASES])
+@for_each(("more", "expected"), [case[1:] for case in CASES])
 def test_verdict(more: dict[str, Any], expected: str) -> None:
     found = verdict(heartbeat(**more), NOW, THRESHOLDS)
     assert " ".join(filter(None, (found.level, found.code, found.remedy))) == expected
@@ -255,7 +256,7 @@ IDLE = Evidence(idle_seconds=10.0)
 ON_ANOTHER = {**OLD, "pool": "solo", "slots": 1}
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("name", "changed", "evidence", "expected"),
     [
         ("no thread has run for two intervals", OLD, IDLE, "CRITICAL PM201 force"),
@@ -287,7 +288,7 @@ def test_old_heartbeat_is_judged_by_what_the_kernel_shows(
     assert f"{found.level} {found.code} {found.remedy}".rstrip() == expected, name
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("seconds", "text"),
     [
         (-5, "0s"),
@@ -315,7 +316,7 @@ def test_unknown_fields_are_dropped_and_missing_ones_are_none() -> None:
     assert found["versions"] == {"celery": "5.7.0", "kombu": None}
 
 
-@pytest.mark.parametrize(
+@for_each(
     "more",
     [
         {"format": 2},
@@ -343,7 +344,6 @@ def test_unknown_fields_are_dropped_and_missing_ones_are_none() -> None:
         {"verdict": {"level": "OK", "code": "PM999", "reason": "", "remedy": ""}},
         {"held": 1},
     ],
-    ids=str,
 )
 def test_wrong_type_is_corrupt(more: dict[str, Any]) -> None:
     with pytest.raises(ValueError):

@@ -9,13 +9,14 @@ import pytest
 from procman.celery_cli.canonical import CanonicalCommand, canonical
 from procman.celery_cli.write import OTHERS
 from procman.model import Kind
+from tests.tables import for_each
 
 
 def read(line: str) -> CanonicalCommand | None:
     return canonical(shlex.split(line))
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("one", "other"),
     [
         ("worker -Q a,b", "worker --queues='a, b'"),

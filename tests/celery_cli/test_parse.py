@@ -10,6 +10,7 @@ from procman.celery_cli.parse import CeleryCommand, read_command
 from procman.celery_cli.write import FORBIDDEN, beat_arguments, worker_arguments
 from procman.model import Kind
 from procman.project import Beat, Worker
+from tests.tables import for_each
 
 ENV = "/opt/catmaid/django/env"
 
@@ -37,7 +38,7 @@ def test_celery_is_recognised_in_every_form_of_start(start: str) -> None:
     assert (command.dropped, command.doubtful) == ({}, {})
 
 
-@pytest.mark.parametrize(
+@for_each(
     "line",
     [
         "/usr/bin/uwsgi --ini /etc/celery",
@@ -64,7 +65,7 @@ def test_celery_of_the_host_is_in_no_virtualenv() -> None:
     assert read("celery -A x worker").project == {"app": "x"}
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("options", "values"),
     [
         ("-Q crop,default -X slow", {"queues": ["crop", "default"], "exclude_queues": ["slow"]}),

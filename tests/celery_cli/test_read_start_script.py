@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from procman.celery_cli.script_state import StartScript
 from procman.celery_cli.start_script import read_script
+from tests.tables import for_each
 
 SEED = """\
 #!/bin/bash
@@ -126,7 +127,7 @@ def test_function_gets_its_own_arguments(function: str) -> None:
     assert (script.words, script.not_understood) == (("celery", "worker", "-c", "2"), [])
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("line", "reason"),
     [
         ("if curl x; then\n  A=2\nfi", "line 2: `if curl x`: its outcome is unknown, and nothing in it is imported"),

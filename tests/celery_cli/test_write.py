@@ -29,6 +29,7 @@ from procman.config import keys
 from procman.model import Kind
 from procman.project import AUTO, Beat, Worker
 from tests.celery_environments import CELERY_5_1, CELERY_5_7, CELERY_SPECS, CeleryEnvironment, environment_of
+from tests.tables import for_each
 
 PARSER = Path(__file__).with_name("parsed_by_celery.py")
 
@@ -210,7 +211,7 @@ WORKER_OBJECTIONS = {
 }
 
 
-@pytest.mark.parametrize(("word", "expected"), WORKER_OBJECTIONS.items())
+@for_each(("word", "expected"), WORKER_OBJECTIONS.items())
 def test_word_that_is_not_allowed_in_extra_arguments(word: str, expected: str) -> None:
     assert objections([word], Kind.WORKER) == [expected]
 
@@ -224,8 +225,8 @@ def test_suggested_option_is_allowed(kind: Kind) -> None:
     assert [name for name in suggested if objections([name], kind)] == []
 
 
-@pytest.mark.parametrize("word", FORBIDDEN)
-@pytest.mark.parametrize("kind", [Kind.WORKER, Kind.BEAT])
+@for_each("word", FORBIDDEN)
+@for_each("kind", [Kind.WORKER, Kind.BEAT])
 def test_forbidden_option_is_refused_for_worker_and_beat(kind: Kind, word: str) -> None:
     is_missing = kind is Kind.BEAT and word in WORKER_ONLY
     expected = f"celery beat has no option {word}" if is_missing else f"{word} is not allowed: {FORBIDDEN[word]}"
@@ -269,7 +270,7 @@ def test_old_celery_accepts_a_prefix_of_an_option(celery: Celery) -> None:
     assert celery.version.startswith("4.") == ("error" not in found and found["values"]["detach"])
 
 
-@pytest.mark.parametrize(
+@for_each(
     "name",
     [
         *("CELERY_WORKER_DETACH", "CELERY_BEAT_DETACH", "CELERY_WORKER_PIDFILE", "CELERY_BEAT_PIDFILE"),
@@ -281,7 +282,7 @@ def test_variable_that_celery_reads_as_a_forbidden_option_is_refused(name: str) 
     assert refusal(name).startswith("Celery reads it as the option --")
 
 
-@pytest.mark.parametrize(
+@for_each(
     "name",
     [
         *("CELERY_BROKER_URL", "CELERY_WORKER_CONCURRENCY", "WORKER_DETACH", "CELERY_DETACH", "CELERY_WORKER_VERSION"),

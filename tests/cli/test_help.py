@@ -13,6 +13,7 @@ import pytest
 
 from procman.cli.main import COMMANDS, procman, run
 from procman.version import VERSION
+from tests.tables import for_each
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -103,7 +104,7 @@ def test_help_starts_with_a_verb_and_ends_with_examples_that_parse(name: str, mo
         assert run(words[1:]) == 0
 
 
-@pytest.mark.parametrize("name", ["procman", *COMMANDS])
+@for_each("name", ["procman", *COMMANDS])
 def test_every_option_has_a_help_of_its_own_that_ends_as_a_sentence(name: str) -> None:
     command = procman if name == "procman" else command_of(name)
     for parameter in command.params:

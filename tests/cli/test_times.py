@@ -9,6 +9,7 @@ import pytest
 
 from procman.cli.options import PastMoment
 from procman.cli.times import past_moment
+from tests.tables import for_each
 
 NOW = datetime(2026, 11, 29, 9, 30, 15).astimezone()
 
@@ -17,7 +18,7 @@ def local(*fields: int) -> float:
     return datetime(*fields).timestamp()  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("text", "before"),
     [
         ("2h", timedelta(hours=2)),
@@ -36,7 +37,7 @@ def test_length_of_time_is_before_now(text: str, before: timedelta) -> None:
     assert past_moment(text, NOW) == (NOW - before).timestamp()
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("text", "moment"),
     [
         ("2026-11-29", local(2026, 11, 29)),
@@ -57,7 +58,7 @@ def test_moment_without_a_zone_is_local(text: str, moment: float) -> None:
     assert past_moment(text, NOW) == moment
 
 
-@pytest.mark.parametrize(
+@for_each(
     "text",
     ["", "ago", "h", "600", "1h30", "2 fortnights", "tomorrow", "2026-11-30", "2026-13-01", "25:00", "0000-01-01", "-"],
 )

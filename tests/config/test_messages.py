@@ -8,6 +8,7 @@ import pytest
 
 from procman.config import keys, value_types
 from tests.config.documents import PROJECT, problems, problems_with
+from tests.tables import for_each
 
 HELP = {key.name: key.help for key in keys.PROJECT}
 
@@ -99,8 +100,8 @@ def test_malformed_table_is_answered_with_its_syntax(tmp_path: Path, rest: str, 
     assert [problem.split("; expected one of")[0] for problem in found] == expected
 
 
-@pytest.mark.parametrize("name", ["defaults", "environment", "worker", "beat", "command", "supervisor", "systemd"])
-@pytest.mark.parametrize("value", ["3", "'text'", "[]", "1979-05-27"])
+@for_each("name", ["defaults", "environment", "worker", "beat", "command", "supervisor", "systemd"])
+@for_each("value", ["3", "'text'", "[]", "1979-05-27"])
 def test_plain_value_in_place_of_a_table_is_reported(tmp_path: Path, name: str, value: str) -> None:
     found = problems(tmp_path, f"{name} = {value}\n{PROJECT}")
     assert len(found) == 1 + (name not in ("beat", "worker", "command"))
@@ -162,7 +163,7 @@ def test_control_characters_in_keys_are_escaped(tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("text", "reason"),
     [
         ("stop_timeout_seconds = '600'", "write 600 without quotes"),

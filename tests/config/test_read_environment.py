@@ -12,6 +12,7 @@ from procman.agent.variable_rules import SET_BY_SYSTEMD
 from procman.config.read_environment import LONGEST_VALUE, OWN_VARIABLES, SHELL_VARIABLES
 from procman.quoting.shell import shell
 from tests.config.documents import problems_with, read_rest
+from tests.tables import for_each
 
 SECRET = (
     "this looks like a secret, and other users can read the files that procman writes: put it into the file "
@@ -26,7 +27,7 @@ def test_variables_of_a_program_override_those_of_the_project(tmp_path: Path) ->
     assert beat.environment == {"A": "1", "B": "1"}
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("line", "problem"),
     [
         ("A = 1", 'expected a quoted string on one line, such as A = "1"'),
@@ -68,7 +69,7 @@ def test_variables_of_a_program_override_those_of_the_project(tmp_path: Path) ->
         ),
     ],
 )
-@pytest.mark.parametrize("table", ["environment", "worker.a.environment"])
+@for_each("table", ["environment", "worker.a.environment"])
 def test_invalid_variable_is_refused(tmp_path: Path, table: str, line: str, problem: str) -> None:
     (found,) = problems_with(tmp_path, f"[{table}]\n{line}\n[beat]")
     place, key, said = found.split(": ", 2)
@@ -117,7 +118,7 @@ def test_variable_of_the_shell_does_not_reach_the_program(name: str) -> None:
     assert not _arrives("bash --posix", name)
 
 
-@pytest.mark.parametrize("each", SHELLS)
-@pytest.mark.parametrize("name", ["A", "IFS", "ENV", "PS1", "PS4", "HOME", "LC_ALL", "BASH_ENV", "CDPATH", "OPTARG"])
+@for_each("each", SHELLS)
+@for_each("name", ["A", "IFS", "ENV", "PS1", "PS4", "HOME", "LC_ALL", "BASH_ENV", "CDPATH", "OPTARG"])
 def test_other_variable_reaches_the_program(each: str, name: str) -> None:
     assert _arrives(each, name)

@@ -23,6 +23,7 @@ from procman.errors import ConfigurationError
 from tests.config.documents import PROJECT, problems_with, read_rest
 from tests.config.test_every_key import OTHER_VALUES, TABLES
 from tests.hostile import TEXTS, examples
+from tests.tables import for_each
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -91,7 +92,7 @@ def test_examples_include_the_readme() -> None:
     assert [each.id for each in EXAMPLES if str(each.id).startswith("README.md")]
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("rest", "is_right"),
     [
         ("[worker.a]", True),
@@ -148,7 +149,7 @@ def _properties(table: str) -> Any:
     return found["properties"]
 
 
-@pytest.mark.parametrize("table", TABLES)
+@for_each("table", TABLES)
 def test_every_key_has_its_description_and_default(table: str) -> None:
     for key in TABLES[table]:
         found = _properties(table)[key.name]

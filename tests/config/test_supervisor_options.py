@@ -10,6 +10,7 @@ from supervisor.options import ServerOptions, UnhosedConfigParser
 
 from procman.config.supervisor_options import FREE, RESERVED
 from tests.config.documents import problems_with, read_rest
+from tests.tables import for_each
 
 
 class Recorder(UnhosedConfigParser):  # type: ignore[misc]
@@ -59,7 +60,7 @@ def test_every_free_option_is_passed_on(tmp_path: Path) -> None:
     assert beat.supervisor_options == {}
 
 
-@pytest.mark.parametrize("name", RESERVED)
+@for_each("name", RESERVED)
 def test_reserved_option_is_refused_with_the_reason(tmp_path: Path, name: str) -> None:
     assert problems_with(tmp_path, f"[beat.supervisor]\n{name} = 1") == [
         f"FILE:8: beat.supervisor.{name}: cannot be set: {RESERVED[name]}"

@@ -10,6 +10,7 @@ from procman.config.load import load
 from procman.config.read_file import LARGEST
 from procman.errors import ConfigurationError
 from tests.config.documents import problems, read
+from tests.tables import for_each
 
 QUOTES = 'put strings in quotes, as in app = "mysite"; write true and false in lowercase without quotes'
 ONE_EACH = "unexpected text after the value: write one KEY = VALUE per line, strings in quotes"
@@ -21,7 +22,7 @@ BACKSLASH = "a backslash is only literal in 'single quotes'"
 LIST = "a list is not closed, or lacks a comma: write it as [1, 2]"
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("text", "where", "remedy"),
     [
         ("[project]\nname = catmaid", "2: project.name", QUOTES),

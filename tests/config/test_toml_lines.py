@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 
-import pytest
 from hypothesis import given, settings, strategies
 
 from procman.config.toml_lines import dotted, lines_of
+from tests.tables import for_each
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -70,7 +70,7 @@ def test_each_key_has_its_line() -> None:
     }
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("part", "shown"),
     [
         ("plain-key_1", "plain-key_1"),

@@ -11,6 +11,7 @@ from procman.errors import ConfigurationError
 from procman.export import TARGETS
 from procman.export.kubernetes.rules import LONGEST_LINE
 from tests.export.projects import FULL, export, objects, project, readme
+from tests.tables import for_each
 
 
 def refused(text: str, target: str) -> list[str]:
@@ -40,8 +41,8 @@ RUNS = [
 """How a program runs, which a Dockerfile does not describe."""
 
 
-@pytest.mark.parametrize("target", ["compose", "kubernetes"])
-@pytest.mark.parametrize(("old", "new", "reason"), RUNS)
+@for_each("target", ["compose", "kubernetes"])
+@for_each(("old", "new", "reason"), RUNS)
 def test_no_engine_runs_a_program_so(target: str, old: str, new: str, reason: str) -> None:
     assert old in FULL
     [problem] = refused(FULL.replace(old, new), target)
@@ -56,8 +57,8 @@ def test_dockerfile_is_the_same_however_a_program_runs() -> None:
     assert export(text, "dockerfile") == export(FULL, "dockerfile")
 
 
-@pytest.mark.parametrize("target", TARGETS)
-@pytest.mark.parametrize(
+@for_each("target", TARGETS)
+@for_each(
     ("old", "new", "reason"),
     [
         ("concurrency = 4", "concurrency = 4\nlauncher = false", "worker.slow.launcher: without launcher.py"),
@@ -100,7 +101,7 @@ def test_variable_that_kustomize_would_drop_is_refused() -> None:
     assert "worker.slow.environment.SAME" in problem
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("old", "new", "reason"),
     [
         ("instances = 3", 'instances = 3\nhostname = "w@fixed"', "worker.celery.hostname: a rollout runs two pods"),
@@ -131,8 +132,8 @@ def test_kubernetes_cannot_do_it(old: str, new: str, reason: str) -> None:
     assert any(reason in each for each in refused(FULL.replace(old, new), "kubernetes"))
 
 
-@pytest.mark.parametrize("target", TARGETS)
-@pytest.mark.parametrize(
+@for_each("target", TARGETS)
+@for_each(
     ("path", "reason"),
     [
         ("/", "would hide the directory of the project"),

@@ -17,6 +17,7 @@ from procman.monitoring.events import events
 from procman.monitoring.hold import hold, release, seconds_of
 from procman.output.events import as_line
 from tests.install import sample
+from tests.tables import for_each
 
 
 @pytest.fixture
@@ -51,7 +52,7 @@ def test_unknown_name_holds_nothing(installed: Installed) -> None:
     assert held(installed) == []
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("text", "seconds"),
     [
         ("90s", 90),
@@ -68,7 +69,7 @@ def test_length_of_time_is_parsed(text: str, seconds: float) -> None:
     assert seconds_of(text) == seconds
 
 
-@pytest.mark.parametrize("text", ["", "2", "h", "2 weeks", "-1h", "1h30", "0s", "1e9h", "2h x"])
+@for_each("text", ["", "2", "h", "2 weeks", "-1h", "1h30", "0s", "1e9h", "2h x"])
 def test_invalid_length_of_time_is_refused(text: str) -> None:
     with pytest.raises(ConfigurationError, match="is not a length of time"):
         seconds_of(text)

@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
-
 from procman.host.log_file import BLOCK
 from procman.monitoring.last_error import error_line, last_error
 from tests.monitoring.checks.records import MANIFEST, program
+from tests.tables import for_each
 
 IMPORT_ERROR = """Usage: celery [OPTIONS] COMMAND [ARGS]...
 Try 'celery --help' for help.
@@ -46,7 +45,7 @@ LOGGED = """[2026-11-29 10:00:00,000: CRITICAL/MainProcess] Unrecoverable error:
 """
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("log", "line"),
     [
         (IMPORT_ERROR, "ModuleNotFoundError: No module named 'shop'"),

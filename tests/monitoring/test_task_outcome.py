@@ -6,6 +6,7 @@ import pytest
 
 from procman.agent.task_record import BEGUN, FINISHED, WAITING, RunningTask, TaskRecord
 from procman.monitoring.task_outcome import Fate, Outcome, fate_of
+from tests.tables import for_each
 
 EARLY = RunningTask("a", "shop.crop", 120.0, 1000.0, 7, progress=BEGUN)
 LATE = EARLY._replace(acks_late=True)
@@ -14,7 +15,7 @@ RECORD = TaskRecord("boot", 5, 100.0, 900.0)
 RABBITMQ, REDIS = RECORD._replace(transport="amqp"), RECORD._replace(transport="redis", visibility_seconds=3600.0)
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("task", "record", "fate"),
     [
         (LATE, RABBITMQ, Fate(Outcome.REDELIVERED, "RabbitMQ")),

@@ -6,6 +6,7 @@ import pytest
 
 from procman.output.markdown import as_text
 from procman.pages import pages
+from tests.tables import for_each
 
 
 def shown(markdown: str, width: int = 40) -> str:
@@ -47,7 +48,7 @@ def test_a_wide_table_shows_each_row_with_the_names_of_its_columns() -> None:
     assert shown(table, 24) == "worker is frozen\n    found: after 8 s\nbeat\n    found: no\n    healed: no"
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("link", "text"),
     [
         ("[health.md](health.md)", "`procman explain health`"),

@@ -5,12 +5,12 @@ from __future__ import annotations
 import io
 
 import dotenv  # type: ignore[import-not-found, unused-ignore]
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from procman.agent.environment_file import EnvironmentFileError, read_assignments
 from procman.preflight.dotenv import differences
+from tests.tables import for_each
 
 ALIKE = [
     *("A=", "A=b", "A = b ", "A=b c", "A=b#c", "A=''", "A='b c'", 'A="b c"', "A=b'c'", "A=$B", "A='$B'", 'A="$B"'),
@@ -42,12 +42,12 @@ def ambiguous(text: str) -> tuple[tuple[int, str], ...]:
     return differences(read_assignments(text))
 
 
-@pytest.mark.parametrize("text", ALIKE)
+@for_each("text", ALIKE)
 def test_line_that_both_read_alike_is_not_reported(text: str) -> None:
     assert ambiguous(text) == ()
 
 
-@pytest.mark.parametrize("text", DIFFERENT)
+@for_each("text", DIFFERENT)
 def test_line_that_dotenv_reads_differently_is_reported(text: str) -> None:
     assert ambiguous(f"X=1\n\n{text}\nY=1") == ((3, DIFFERENT[text]),)
 

@@ -21,6 +21,7 @@ from procman.probes.broker_facts import QueueFacts, QueueState, TriedUrl
 from procman.probes.wrapper import Tried
 from procman.project import Command, Worker
 from tests.preflight.records import SCHEDULE, TOML, asked, broker, facts, missing, place, valid
+from tests.tables import for_each
 
 CRITICAL, WARNING = Level.CRITICAL, Level.WARNING
 
@@ -442,7 +443,7 @@ CASES: list[tuple[str, Level, Change, str]] = [
 ]
 
 
-@pytest.mark.parametrize(
+@for_each(
     "change",
     [
         on_rabbitmq(),
@@ -478,7 +479,7 @@ def test_valid_project_has_no_complaints() -> None:
     assert len(run(BEFORE, valid())) > 8
 
 
-@pytest.mark.parametrize(("code", "level", "change", "words"), CASES, ids=lambda value: value if value else "")
+@for_each(("code", "level", "change", "words"), CASES)
 def test_one_fault_is_one_complaint(code: str, level: Level, change: Change, words: str) -> None:
     [found] = complaints(change(valid()))
     assert (found.code, found.level) == (code, level)
@@ -576,7 +577,7 @@ REMEDIES: list[tuple[Change, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("change", "remedy"), REMEDIES)
+@for_each(("change", "remedy"), REMEDIES)
 def test_hint_is_the_remedy_for_that_fault(change: Change, remedy: str) -> None:
     [found] = complaints(change(valid()))
     assert remedy in found.hint
@@ -786,7 +787,7 @@ def test_run_directory_has_the_remedy_for_its_cause(changed: dict[str, Any], hin
     assert result.hint == hint
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("argv", "table"),
     [
         (["ddtrace-run", "celery", "-A", "site1", "worker", "-Q", "x"], "worker.flower"),

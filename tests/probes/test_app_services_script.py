@@ -15,6 +15,7 @@ from procman.probes.app_services_script import address_of, service_kind, url_add
 from tests.celery_environments import CELERY_5_7, CeleryEnvironment, environment_of
 from tests.django_projects import make_project
 from tests.probes.test_app_script import answer, run_probe
+from tests.tables import for_each
 
 SECRET = "s3cret/of;the@vault"
 
@@ -155,7 +156,7 @@ def test_address_of_a_cache(text: str, address: object) -> None:
     assert address_of(text) == address
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("name", "kind"),
     [
         ("django_prometheus.db.backends.postgresql", "postgresql"),

@@ -13,6 +13,7 @@ from procman.quoting.shell import shell, shell_words
 from procman.quoting.supervisor import supervisor_command, supervisor_log_file, supervisor_option
 from tests.hostile import HOSTILE, REFUSED, TEXTS, examples
 from tests.read_by_supervisor import MAIN_SECTIONS, VERSIONS, Reader, reader
+from tests.tables import for_each
 
 
 @pytest.fixture(scope="module", params=VERSIONS)
@@ -93,9 +94,7 @@ def test_plain_name_is_unchanged(name: str) -> None:
     assert quoting.plain_name(name) == name
 
 
-@pytest.mark.parametrize(
-    "name", ["", "a b", "a]", "a=b", "a:b", "a;b", "-a", "1", "é", "a\n", "~a", "a$", "a/b", "a%s"]
-)
+@for_each("name", ["", "a b", "a]", "a=b", "a:b", "a;b", "-a", "1", "é", "a\n", "~a", "a$", "a/b", "a%s"])
 def test_name_that_a_reader_could_misread_is_refused(name: str) -> None:
     with pytest.raises(ProcmanError):
         quoting.plain_name(name)

@@ -12,6 +12,7 @@ from procman.quoting import systemd as quoting
 from procman.quoting import unprintable
 from tests.hostile import HOSTILE, REFUSED, TEXTS, examples
 from tests.read_by_systemd import Read, command_of, read_units
+from tests.tables import for_each
 
 SHORT = [*(value for value in HOSTILE if len(value) < 200), "a:b", ":ro", "a,b", "+a", "@a", "-:!a"]
 """PATH_MAX is 4096 bytes."""
@@ -107,7 +108,7 @@ def _verbatim_command(unit: Read) -> list[str]:
     return [program, "a"]
 
 
-@pytest.mark.parametrize(
+@for_each(
     "encode",
     [
         quoting.systemd_text,
@@ -141,7 +142,7 @@ def test_text_that_systemd_would_change_is_refused(value: str) -> None:
         quoting.systemd_text(value)
 
 
-@pytest.mark.parametrize("value", ["", "x", "-/x", "~", "/x ", "/x\\", "/x/../y", "/.."])
+@for_each("value", ["", "x", "-/x", "~", "/x ", "/x\\", "/x/../y", "/.."])
 def test_path_that_systemd_would_change_is_refused(value: str) -> None:
     with pytest.raises(ProcmanError):
         quoting.systemd_path(value)
@@ -153,7 +154,7 @@ def test_environment_file_that_systemd_would_read_as_a_pattern_is_refused(value:
         quoting.systemd_environment_file(value)
 
 
-@pytest.mark.parametrize(
+@for_each(
     "program",
     ["python", "@/bin/true", "-/bin/true", "!/bin/true", "/bin/a'b", '/bin/a"b', "/bin/a\\b", "/bin/a*b", "/a?", "/[a"],
 )
@@ -162,7 +163,7 @@ def test_program_that_systemd_could_not_start_is_refused(program: str) -> None:
         quoting.systemd_command((program, "a"))
 
 
-@pytest.mark.parametrize("value", [value for value in HOSTILE if set(value) & set("\"'\\%$#;&|()`*?[]{}<>!")])
+@for_each("value", [value for value in HOSTILE if set(value) & set("\"'\\%$#;&|()`*?[]{}<>!")])
 def test_words_that_could_mean_something_else_are_refused(value: str) -> None:
     with pytest.raises(ProcmanError):
         quoting.systemd_words(value)

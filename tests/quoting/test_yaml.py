@@ -12,6 +12,7 @@ from hypothesis.strategies import characters, lists, text
 from procman.errors import ProcmanError
 from procman.quoting import unprintable
 from procman.quoting.yaml import json_words, kustomize_line, yaml_block, yaml_literal, yaml_text, yaml_words
+from tests.tables import for_each
 
 TEXTS = text(characters(codec="utf-8")).filter(lambda value: not unprintable(value))
 
@@ -37,7 +38,7 @@ def test_text_for_a_reader_that_expands_is_read_back(value: str) -> None:
     assert expanded(yaml.safe_load(f"- {yaml_literal(value)}\n")[0]) == value
 
 
-@pytest.mark.parametrize("value", ["$", "$$", "$(HOME)", "${HOME}", "$HOME", "a$", "$$(HOME)", "{}", "- a: b #c", "!x"])
+@for_each("value", ["$", "$$", "$(HOME)", "${HOME}", "$HOME", "a$", "$$(HOME)", "{}", "- a: b #c", "!x"])
 def test_nothing_is_expanded(value: str) -> None:
     assert expanded(yaml.safe_load(yaml_literal(value))) == value
     assert "$" not in yaml_literal(value).replace("$$", "")
@@ -55,8 +56,8 @@ def test_block_is_read_back(lines: list[str]) -> None:
     assert yaml.safe_load(f"data:\n  key: |\n{yaml_block(lines)}\n") == {"data": {"key": "\n".join(lines) + "\n"}}
 
 
-@pytest.mark.parametrize("quote", [yaml_text, yaml_literal, kustomize_line])
-@pytest.mark.parametrize("value", ["a\nb: c", "a\rb", "a\0b", "a\x85b", "a\u2028b", "\ud800"])
+@for_each("quote", [yaml_text, yaml_literal, kustomize_line])
+@for_each("value", ["a\nb: c", "a\rb", "a\0b", "a\x85b", "a\u2028b", "\ud800"])
 def test_value_that_could_add_a_line_is_refused(quote: object, value: str) -> None:
     assert callable(quote)
     with pytest.raises(ProcmanError):

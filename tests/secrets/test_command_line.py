@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from procman.secrets import masked_command, words_hold_password
+from tests.tables import for_each
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("words", "expected"),
     [
         (["flower", "--password", "hunter2"], True),

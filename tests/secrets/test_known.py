@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from procman.secrets import known_secrets
 from tests.growth import grows_linearly
+from tests.tables import for_each
 
 PRIVATE = {
     "DB_PASSWORD": "C4n p@ss/w",
@@ -26,7 +27,7 @@ PRIVATE = {
 }
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("text", "shown"),
     [
         ("login failed for C4n p@ss/w.", "login failed for ***."),
@@ -69,7 +70,7 @@ HARMLESS = (
 )
 
 
-@pytest.mark.parametrize("value", HARMLESS)
+@for_each("value", HARMLESS)
 def test_usual_value_of_an_environment_file_is_shown(value: str) -> None:
     assert known_secrets({"SETTING": value}, {}).values == ()
 

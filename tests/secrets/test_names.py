@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import pytest
-
 from procman.secrets import is_secret, is_secret_name
+from tests.tables import for_each
 
 SECRET = """
     SECRET_KEY DJANGO_SECRET_KEY SECRET_KEY_FALLBACKS DB_PASSWORD DATABASE_PASSWORD EMAIL_HOST_PASSWORD PGPASSWORD
@@ -51,7 +50,7 @@ def test_name_that_resembles_that_of_a_secret_is_accepted() -> None:
     assert [name for name in HARMLESS.split() if is_secret(name, "x1y2z3")] == []
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("name", "value", "expected"),
     [
         ("DB_PASSWORD", "hunter2", True),

@@ -10,9 +10,10 @@ from hypothesis import given, settings, strategies
 from procman.secrets import holds_password, is_secret, masked, masked_command, values_of, words_hold_password
 from procman.secrets.recognise import LONGEST_LINE, LONGEST_TEXT
 from tests.growth import grows_linearly
+from tests.tables import for_each
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("text", "shown"),
     [
         ("amqp://guest:guest@localhost//", "amqp://guest:***@localhost//"),
@@ -55,7 +56,7 @@ def test_password_is_found_and_masked(text: str, shown: str) -> None:
     assert masked(text) == shown
 
 
-@pytest.mark.parametrize(
+@for_each(
     "text",
     [
         "",

@@ -7,12 +7,13 @@ from datetime import datetime
 import pytest
 
 from procman.host.log_times import GUESS, Clock, agreed, clock_of, moment_of
+from tests.tables import for_each
 
 UTC = Clock(0.0)
 NOON = datetime.fromisoformat("2026-11-29T12:00:00+00:00").timestamp()
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("line", "moment"),
     [
         ("[2026-11-29 12:00:00,250: INFO/MainProcess] ready", NOON + 0.25),

@@ -12,9 +12,10 @@ import pytest
 from procman.host.process import children
 from procman.host.runner import Runner, _unit_in, _words, has_read, runner_of
 from tests.backends.supervisor.real_supervisord import eventually
+from tests.tables import for_each
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("path", "runner"),
     [
         ("/system.slice/celery.service", Runner(unit="celery.service")),

@@ -12,11 +12,12 @@ import pytest
 
 from procman.host import time_zone
 from procman.host.time_zone import zone_named, zone_of
+from tests.tables import for_each
 
 SUMMER = datetime(2026, 7, 1, 12)
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("value", "hours"),
     [
         ("", 0.0),

@@ -14,6 +14,7 @@ from procman.backends.supervisor.log_records import histories_in, running_at_the
 from procman.install.state.orders import Orders
 from procman.model import RunHistory
 from tests.backends.supervisor.real_supervisord import installed
+from tests.tables import for_each
 
 NOON = 1_795_953_600.0
 """As every time in a parameter, in seconds since the epoch."""
@@ -58,7 +59,7 @@ def counts(found: RunHistory | None) -> tuple[int, int] | None:
     return None if found is None else (found.restarts, found.failures)
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("messages", "expected"),
     [
         ([], None),

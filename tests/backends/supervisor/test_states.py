@@ -13,6 +13,7 @@ import pytest
 from procman.backends.supervisor.states import desired, ended, program_states
 from procman.model import State
 from tests.backends.supervisor.real_supervisord import installed
+from tests.tables import for_each
 
 
 def info(statename: str, **values: Any) -> dict[str, Any]:
@@ -21,7 +22,7 @@ def info(statename: str, **values: Any) -> dict[str, Any]:
     return usual | {"statename": statename} | values
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("answer", "expected"),
     [
         (info("RUNNING", pid=5), True),
@@ -39,7 +40,7 @@ def test_only_a_stop_on_purpose_changes_the_desired_state(answer: dict[str, Any]
     assert desired(answer, autostart=True) is expected
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("answer", "expected"),
     [
         (info("STOPPED"), True),
@@ -56,7 +57,7 @@ def test_program_that_supervisord_may_restart_has_not_ended(answer: dict[str, An
     assert ended(answer) is expected
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("answer", "since", "detail"),
     [
         (info("RUNNING", pid=5, stop=90), 100, ""),

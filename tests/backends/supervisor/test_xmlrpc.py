@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from procman.backends.supervisor import xmlrpc as rpc
+from tests.tables import for_each
 
 TEXT = st.text(st.characters(blacklist_categories=["Cs", "Cc"], blacklist_characters="\ufffe\uffff"))
 VALUES = st.recursive(
@@ -50,7 +51,7 @@ def test_fault_is_raised() -> None:
     assert raised.value.code == 10
 
 
-@pytest.mark.parametrize(
+@for_each(
     "content",
     [
         b"",

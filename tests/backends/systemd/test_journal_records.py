@@ -9,6 +9,7 @@ import pytest
 
 from procman.backends.systemd.journal_records import histories_in, query
 from procman.model import RunHistory, Scope
+from tests.tables import for_each
 
 UNIT = "shop-celery.service"
 
@@ -47,8 +48,8 @@ def ends(found: RunHistory) -> list[tuple[float, str, bool]]:
     return [(end.at - NOON, end.how, end.by_kernel) for end in found.unordered]
 
 
-@pytest.mark.parametrize("field", ["UNIT", "USER_UNIT"])
-@pytest.mark.parametrize(
+@for_each("field", ["UNIT", "USER_UNIT"])
+@for_each(
     ("messages", "expected"),
     [
         ([(90, KILLED), (90, failed("signal"))], (90, "killed by SIGKILL", False)),

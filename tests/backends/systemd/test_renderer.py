@@ -19,6 +19,7 @@ from procman.project import OLDEST_SYSTEMD
 from tests.backends.systemd.projects import SYSTEM_SCOPE, USER_SCOPE, directives_of, project, quoted, toml, units_of
 from tests.hostile import HOSTILE
 from tests.read_by_systemd import command_of, read_units
+from tests.tables import for_each
 
 VERSIONS = (OLDEST_SYSTEMD, 245, 249, 250, 252, 254, 257)
 SERVICES = ["catmaid-celery.service", "catmaid-flower.service", "catmaid-celery-beat.service"]
@@ -261,9 +262,9 @@ def test_user_units_omit_directives_of_the_host() -> None:
     assert Path("/home/anna/.config/systemd/user") in [each.path for each in rendering.directories if each.shared]
 
 
-@pytest.mark.parametrize("version", VERSIONS)
-@pytest.mark.parametrize("scope", [SYSTEM_SCOPE, USER_SCOPE])
-@pytest.mark.parametrize("sandbox", ["default", "strict", "off"])
+@for_each("version", VERSIONS)
+@for_each("scope", [SYSTEM_SCOPE, USER_SCOPE])
+@for_each("sandbox", ["default", "strict", "off"])
 def test_only_directives_of_the_minimum_version_are_rendered(version: int, scope: str, sandbox: str) -> None:
     limits = "memory_high_mib = 9\nmemory_max_mib = 10\ncpu_weight = 5\ntasks_max = 40"
     settings = f'minimum_version = {version}\nsandbox = "{sandbox}"\nlog = "file"'

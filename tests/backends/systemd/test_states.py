@@ -17,6 +17,7 @@ from procman.backends.systemd.states import (
 )
 from procman.host.systemctl import Job, Unit, jobs_in
 from procman.model import InstalledProgram, Kind, ProgramState, RunHistory, State
+from tests.tables import for_each
 
 UNIT = "catmaid-celery.service"
 
@@ -100,7 +101,7 @@ def read(properties: dict[str, str], job: str | None = None, *, autostart: bool 
     return program_state(program, Unit(UNIT, COMMON | properties), None if job is None else Job(job, WAITED_FOR))
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("properties", "state", "desired"),
     [
         (NEVER, State.STOPPED, True),
@@ -165,7 +166,7 @@ def test_jobs_name_the_units_that_they_wait_for() -> None:
     assert jobs_in("No jobs running.\n") == {}
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("properties", "detail"),
     [
         (RUNNING, ""),

@@ -21,6 +21,7 @@ from procman.init.importing.existing import Existing, Stop
 from procman.model import Kind
 from procman.project import Beat, Project, Worker
 from procman.sources import Source
+from tests.tables import for_each
 
 FILE = Path("/etc/supervisor/conf.d/celery.conf")
 LINES = {
@@ -241,7 +242,7 @@ OPTIONS = [
 ]
 
 
-@pytest.mark.parametrize(("kind", "name"), OPTIONS, ids=lambda each: str(getattr(each, "value", each)))
+@for_each(("kind", "name"), OPTIONS)
 def test_an_option_that_is_missing_is_exactly_that_difference(kind: Kind, name: str) -> None:
     old = OLD[kind]
     command = canonical(old.words)
@@ -274,7 +275,7 @@ OTHER_VALUES: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("kind", "key"),
     [
         (record.kind, each.name)
@@ -283,7 +284,6 @@ OTHER_VALUES: dict[str, Any] = {
         # The last three are no options of Celery: they change how procman itself stops and restarts.
         if each.name not in ("instances", "extra_arguments", "handback_seconds", "overlap", "overlap_max")
     ],
-    ids=lambda each: str(getattr(each, "value", each)),
 )
 def test_another_value_in_procman_toml_is_exactly_that_difference(kind: Kind, key: str) -> None:
     new = project()

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from procman.config.read_file import NAME_PATTERN
 from procman.init.importing.names import program_key, project_name
+from tests.tables import for_each
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("names", "project"),
     [
         (["shop-celery", "shop-celery-beat"], "shop"),

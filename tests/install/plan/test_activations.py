@@ -6,17 +6,16 @@ from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
-import pytest
-
 from procman.install.plan.activations import merged_actions, ordered_activations
 from procman.model import Action, Activation, Kind
 from tests.install.sample import installed
+from tests.tables import for_each
 
 ADD, REPLACE, RESTART, REMOVE = Action.ADD, Action.REPLACE, Action.RESTART, Action.REMOVE
 BASE = Path("/host")
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("pending", "changed", "merged"),
     [
         (ADD, None, ADD),
@@ -43,7 +42,7 @@ def test_merged_action_is_right_whether_pending_was_done_or_not(
     assert merged_actions(_of_celery(pending), _of_celery(changed), ["catmaid-celery"]) == {"catmaid-celery": merged}
 
 
-@pytest.mark.parametrize(("pending", "changed"), [*product(Action, [None, REMOVE]), (None, REMOVE)])
+@for_each(("pending", "changed"), [*product(Action, [None, REMOVE]), (None, REMOVE)])
 def test_unwanted_program_is_removed_whatever_is_pending(pending: Action | None, changed: Action | None) -> None:
     assert merged_actions(_of_celery(pending), _of_celery(changed), []) == {"catmaid-celery": REMOVE}
 

@@ -10,6 +10,7 @@ import pytest
 from procman.install.plan.changes import Change
 from procman.install.safe_fs.file_info import Found
 from procman.project import ChangeKind, RenderedFile
+from tests.tables import for_each
 
 UNIT = """# procman
 [Unit]
@@ -40,7 +41,7 @@ def change(path: str, old: str, new: str) -> Change:
     return Change(ChangeKind.UPDATE, Path(path), found, file)
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("old", "new"),
     [
         ("# procman\n", "# procman, again\n# and more\n"),
@@ -60,7 +61,7 @@ def test_reload_applies_the_changed_lines_of_a_service(old: str, new: str) -> No
     assert change("/etc/systemd/system/a.service", UNIT, UNIT.replace(old, new)).needs_no_restart
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("old", "new"),
     [
         ("Type=notify\n", "Type=exec\n"),

@@ -21,6 +21,7 @@ from procman.install.state.event_log import (
     tasks_of,
     untrusted_events,
 )
+from tests.tables import for_each
 
 EVENT = Event(
     at=1000.5,
@@ -74,7 +75,7 @@ def test_program_can_report_only_about_itself(tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize(
+@for_each(
     "line",
     [
         b"",

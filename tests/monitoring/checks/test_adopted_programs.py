@@ -24,6 +24,7 @@ from tests.monitoring.checks.records import (
     snapshot,
     state,
 )
+from tests.tables import for_each
 
 
 @pytest.fixture
@@ -101,7 +102,7 @@ def test_command_that_stops_it_is_that_of_what_runs_it(runner: Runner, command: 
     assert _stop(adopted, Other(5, (), "", runner)) == command
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("source", "runner", "node", "is_the_same"),
     [
         ("systemd:celery.service", Runner(unit="celery.service"), "w1@h", True),

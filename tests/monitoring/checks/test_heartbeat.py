@@ -24,13 +24,14 @@ from tests.monitoring.checks.records import (
     snapshot,
     state,
 )
+from tests.tables import for_each
 
 
 def ago(seconds: float) -> float:
     return time.monotonic() - seconds
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("changed", "code", "level"),
     [
         ({}, "PM200", Level.OK),

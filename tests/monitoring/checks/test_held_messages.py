@@ -11,6 +11,7 @@ from procman.model import Level
 from procman.monitoring.checks.held_messages import check_hoarding, check_scheduled
 from procman.monitoring.checks.inputs import ProgramSnapshot
 from tests.monitoring.checks.records import heartbeat, program, reported, running, snapshot
+from tests.tables import for_each
 
 
 def queue(name: str = "crop", messages: int = 0) -> dict[str, Any]:
@@ -55,7 +56,7 @@ def test_worker_that_hoards_is_a_warning_while_another_is_idle() -> None:
     assert "prefetch_multiplier = 1 in [worker.crop]" in first.hint
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("one", "other"),
     [
         (hoarder(), worker(busy=2)),

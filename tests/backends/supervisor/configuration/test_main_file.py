@@ -8,6 +8,7 @@ import pytest
 
 from procman.backends.supervisor.configuration.main_file import NoConfiguration, parse_main_file, read_main_file
 from procman.errors import ProcmanError
+from tests.tables import for_each
 
 MAIN = Path("/etc/supervisor/supervisord.conf")
 
@@ -41,7 +42,7 @@ def test_main_file_of_debian_is_read() -> None:
     assert main.includes == ("/etc/supervisor/conf.d/*.conf",)
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("text", "address"),
     [
         ("[unix_http_server]\nfile=%(here)s/s", Path("/etc/supervisor/s")),

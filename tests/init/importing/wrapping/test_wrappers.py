@@ -12,6 +12,7 @@ from procman.init.importing.readers.read_supervisord import read
 from procman.init.importing.understand import Understood, understood
 from procman.init.virtualenvs import path_hash
 from procman.model import Kind
+from tests.tables import for_each
 
 PLACE = "/etc/supervisor/conf.d/shop.conf:2"
 CELERY = "/opt/shop/env/bin/celery -A shop worker -Q mail"
@@ -32,7 +33,7 @@ def is_the_worker(found: Understood) -> bool:
     )
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("line", "wrapper"),
     [
         ("ddtrace-run {}", ["ddtrace-run"]),
@@ -56,7 +57,7 @@ def test_wrapper_that_execs_becomes_the_key(line: str, wrapper: list[str]) -> No
     assert found.remarks == ()
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("line", "fields"),
     [
         ("nice {}", {"values": {"nice": 10}}),
@@ -92,7 +93,7 @@ def test_wrapper_with_a_key_of_its_own_becomes_that_key(line: str, fields: dict[
     assert {name: getattr(found, name) for name in expected} == expected
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("line", "shown", "consequence"),
     [
         ("timeout -k 5 --preserve-status 86400 {}", "timeout -k 5 --preserve-status 86400", "max_tasks_per_child"),
