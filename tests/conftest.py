@@ -160,7 +160,7 @@ def tmp_path(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 
     For each of thousands of tests, pytest's own fixture reads the directory above and replaces a link in it.
     """
-    prefix = re.sub(r"\W", "_", request.node.name)[:30]
+    prefix = re.sub(r"\W", "_", request.node.name)[:22]  # short, for the sake of paths of sockets
     directory = Path(tempfile.mkdtemp(prefix=prefix, dir=tmp_path_factory.getbasetemp()))
     failed_before = request.session.testsfailed
     yield directory
