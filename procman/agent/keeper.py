@@ -238,6 +238,8 @@ class Keeper:
         text, now = json.dumps(state), monotonic()
         if text == self._written and now < self._write_at and os.path.lexists(self._path):
             return
+        if not self._processes.may_report():
+            return
         try:
             self._run_files.replace(self._path, json.dumps({**state, "written": now}))
         except OSError as error:

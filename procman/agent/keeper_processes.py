@@ -125,6 +125,22 @@ class Processes:
         self._lock = descriptor
         return True
 
+    def may_report(self) -> bool:
+        """Return whether no other keeper holds the lock: its processes are those that count, and it reports them."""
+        if self._lock >= 0:
+            return True
+        try:
+            descriptor = os.open(os.path.join(self.directory, LOCK), os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except OSError:
+            return False
+        try:
+            fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return False
+        finally:
+            os.close(descriptor)
+        return True
+
     def release(self) -> None:
         """Let another keeper start processes, because this one starts no more."""
         if self._lock >= 0:

@@ -331,6 +331,18 @@ def test_second_keeper_waits_and_one_after_a_kill_uses_a_free_slot(crop: Kept) -
     wait_until(lambda: "crop@%h ended" in keeper.text, lambda: keeper.text)
 
 
+def test_keeper_that_still_drains_leaves_the_report_to_the_next_one(crop: Kept) -> None:
+    works = started(crop).order("crop@%h-works")
+    first = crop.keeper
+    first.process.send_signal(signal.SIGTERM)
+    first.wait_for("crop@%h SIGTERM")
+    crop.start()
+    crop.wait_for_slots(b="consuming")
+    works.unlink()
+    assert first.end() == 0
+    assert crop.state()["pid"] == crop.keeper.process.pid
+
+
 def test_keeper_stops_its_workers_if_its_process_manager_dies(crop: Kept) -> None:
     crop.start(PROCMAN_PARENT_PID="1")
     assert crop.keeper.end() == 0
