@@ -82,8 +82,9 @@ def without_slot(manifest: Manifest, controller: Controller, programs: Sequence[
             continue
         earlier = _earlier(controller, manifest, program)
         if len(earlier) >= program.overlap_max:
+            finish = "finishes its" if len(earlier) == 1 else "finish their"
             problems.append(
-                f"{program.name}: its change needs an overlap restart, and {_listed(earlier)} still finish their tasks"
+                f"{program.name}: its change needs an overlap restart, and {_listed(earlier)} still {finish} tasks"
                 f": wait for one to end, or stop them: procman stop --draining {program.name}"
             )
     return problems

@@ -19,7 +19,7 @@ from procman.monitoring.kept_ends import histories
 from procman.monitoring.lost_in_pools import lost_in_pools
 from procman.monitoring.lost_task import LostTask
 from procman.monitoring.program_view import Moment, now, owners
-from procman.monitoring.running_tasks import CLOCK_SECONDS, record_problems, task_records
+from procman.monitoring.running_tasks import CLOCK_SECONDS, record_problems, run_directories, task_records
 from procman.monitoring.task_outcome import fate_of
 from procman.program_names import resolve
 
@@ -123,9 +123,10 @@ def losses_of(
     manifest: Manifest, program: InstalledProgram, records: Sequence[TaskRecord], ends: Sequence[End], moment: Moment
 ) -> Iterator[Loss]:
     """Yield what the end of the process of each of `records` interrupted, as far as `ends` explain it."""
-    directories = manifest.directories.runs(program.name, program.overlap_max)
     events = [
-        event for directory in directories for event in untrusted_events(directory, program.name, owners(program.user))
+        event
+        for directory in run_directories(manifest, program)
+        for event in untrusted_events(directory, program.name, owners(program.user))
     ]
     handed_back = {each: event.at for event in events if event.what == HANDED_BACK for each in event.task_ids}
     for record in records:

@@ -9,7 +9,7 @@ from procman.agent import task_record
 from procman.agent.task_record import TaskRecord
 from procman.install.safe_fs.untrusted_file import UntrustedFile, read_untrusted
 from procman.install.state.manifest import Manifest
-from procman.model import InstalledProgram
+from procman.model import SLOTS, InstalledProgram
 from procman.monitoring.program_view import owners
 
 CLOCK_SECONDS = 2.0
@@ -29,8 +29,16 @@ def record_problems(manifest: Manifest, program: InstalledProgram) -> tuple[str,
     return tuple(problem for problem in _read_all(manifest, program) if isinstance(problem, str))
 
 
+def run_directories(manifest: Manifest, program: InstalledProgram) -> tuple[Path, ...]:
+    """Return the run directories of `program`, also those of slots that it no longer has, where tasks may have been cut
+    when an install took them; not one that another program uses."""
+    own, *further = manifest.directories.runs(program.name, len(SLOTS) - 1)
+    used = {manifest.directories.run(each.name) for each in manifest.programs}
+    return (own, *(each for each in further if each not in used))
+
+
 def _read_all(manifest: Manifest, program: InstalledProgram) -> Iterator[TaskRecord | str | None]:
-    directories = manifest.directories.runs(program.name, program.overlap_max)
+    directories = run_directories(manifest, program)
     paths = (directory / name for directory in directories for name in task_record.FILES)
     return (_read(path, owners(program.user)) for path in paths)
 

@@ -52,6 +52,13 @@ def test_tasks_are_those_of_the_process_that_ended(manifest: Manifest) -> None:
     assert tasks(manifest, KILLED, Kind.BEAT) == []
 
 
+def test_tasks_in_a_slot_that_the_worker_no_longer_has_are_its_own(manifest: Manifest) -> None:
+    manifest.directories.run(f"{NAME}-b").mkdir()
+    record(manifest, f"../{NAME}-b/tasks.record", 7, BEGAN, "cut by an install")
+    assert tasks(manifest, KILLED) == ["cut by an install"]
+    assert tasks(replace(manifest, programs=(program(), program(name=f"{NAME}-b"))), KILLED) == []
+
+
 def test_tasks_of_a_keepers_end_are_those_of_all_processes_that_had_not_ended_before(manifest: Manifest) -> None:
     record(manifest, "tasks.record", 8, BEGAN + 2, "draining")
     record(manifest, "tasks.record.1", 7, BEGAN + 1, "lost before")
