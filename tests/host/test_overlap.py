@@ -172,8 +172,9 @@ def test_reload_with_broken_code_fails_and_the_worker_stays(laps: Laps) -> None:
     assert done.returncode != 0
     assert laps.worker() == before
     assert show(laps.host, UNIT, "ActiveState") == {"ActiveState": "active"}
-    assert written(laps, "overlapped", "overlap failed")[-2:] == [
+    assert written(laps, "overlapped", "overlap failed") == [
         ("overlapped", "inside"),
+        ("overlapped", "root"),
         ("overlap failed", "inside"),
     ]
     failed = laps.project.status()[PROGRAM]["overlap_failed"]
