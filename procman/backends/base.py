@@ -253,6 +253,9 @@ class Controller(Protocol):
         Raises ProcmanError if the order could not be given.
         """
 
+    def failed_order(self, program: InstalledProgram) -> str:
+        """Return why the last order of an overlap did not reach the keeper of `program`; empty if it did, or may."""
+
     def order_end_of_drain(self, program: InstalledProgram) -> None:
         """Order the keeper of the running `program` to stop the processes that drain; do not wait for it."""
 

@@ -10,10 +10,12 @@ from procman.deploy.failure import Failure, last_lines, without_secrets
 from procman.deploy.keeper_answer import (
     MARGIN_SECONDS,
     PAUSE_SECONDS,
+    Keeper,
     KeeperUnusable,
     NoAnswer,
     NotOverlapping,
     answer,
+    has_exited,
     require_keeper,
     require_writable,
     wait_for_earlier_order,
@@ -123,8 +125,7 @@ def overlap(
     try:
         found = answer(manifest, program, keeper, progress)
     except NoAnswer as error:
-        failure = Failure(program, error.message, error.hint, last_lines(controller, program))
-        return without_secrets(failure, manifest)
+        return without_secrets(_unanswered(controller, program, keeper, error), manifest)
     if found.outcome == DONE:
         return None
     if found.outcome == REFUSED:
@@ -138,6 +139,13 @@ def overlap(
     why = f"the overlap restart failed{still}: {found.reason}"
     failure = Failure(program, why, f"procman logs {program.name}", last_lines(controller, program))
     return without_secrets(failure, manifest)
+
+
+def _unanswered(controller: Controller, program: InstalledProgram, keeper: Keeper, error: NoAnswer) -> Failure:
+    log = last_lines(controller, program)
+    if not has_exited(keeper) and (why := controller.failed_order(program)):
+        return Failure(program, f"was not restarted: {why}", f"procman logs {program.name}", log)
+    return Failure(program, error.message, error.hint, log)
 
 
 def _consumes_still(before: Kept, after: Kept) -> bool:

@@ -38,11 +38,15 @@ class Supervisor(Reporting):
     def __init__(self, pid: int, order: Callable[[], object] = lambda: None) -> None:
         super().__init__(state(State.RUNNING, pid)._replace(name=PROGRAM.name))
         self.orders: list[str] = []
+        self.failed = ""
         self._order = order
 
     def order_overlap(self, _: InstalledProgram) -> None:
         self.orders.append("overlap")
         self._order()
+
+    def failed_order(self, _: InstalledProgram) -> str:
+        return self.failed
 
     def order_end_of_drain(self, _: InstalledProgram) -> None:
         self.orders.append("end of drain")
@@ -242,3 +246,12 @@ def test_order_does_not_wait_for_a_suspended_keeper(manifest: Manifest, keeper: 
     os.kill(keeper.pid, signal.SIGSTOP)
     os.waitid(os.P_PID, keeper.pid, os.WSTOPPED | os.WNOWAIT)
     assert "the order is pending" in failure(manifest, Supervisor(keeper.pid)).why
+
+
+def test_order_that_the_process_manager_has_not_passed_on_is_not_reported_as_pending(
+    manifest: Manifest, keeper: subprocess.Popen[bytes]
+) -> None:
+    describe(manifest, keeper.pid)
+    supervisor = Supervisor(keeper.pid)
+    supervisor.failed = "systemd's reload failed"
+    assert failure(manifest, supervisor).why == "was not restarted: systemd's reload failed"

@@ -182,6 +182,19 @@ def test_reload_with_broken_code_fails_and_the_worker_stays(laps: Laps) -> None:
     assert "before it was healthy" in failed["reason"]
 
 
+def test_order_that_systemd_does_not_pass_on_without_the_environment_file_is_reported(laps: Laps) -> None:
+    before = laps.worker()
+    laps.host.run(["mv", SECRETS, f"{SECRETS}.gone"])
+    try:
+        done = laps.project.procman("restart", "--overlap", "--no-check", "crop", check=False)
+    finally:
+        laps.host.run(["mv", f"{SECRETS}.gone", SECRETS])
+    assert done.returncode == 1
+    assert "systemd's reload failed (exit-code) before its keeper had the order" in done.stdout + done.stderr
+    assert f"cannot stat '{SECRETS}'" in done.stdout + done.stderr
+    assert laps.worker() == before
+
+
 def test_killed_worker_is_started_again_by_systemd(laps: Laps) -> None:
     before = laps.worker()
     laps.host.run(["kill", "-KILL", str(before)])

@@ -181,6 +181,9 @@ class SupervisorController:
     def order_overlap(self, program: InstalledProgram) -> None:
         self.client.call("signalProcess", program.name, "HUP")
 
+    def failed_order(self, _: InstalledProgram) -> str:
+        return ""
+
     def order_end_of_drain(self, program: InstalledProgram) -> None:
         self.client.call("signalProcess", program.name, "RTMIN")
 

@@ -121,6 +121,13 @@ class SystemdController:
         # It would wait for the successor; the keeper's own report is more exact.
         self._systemctl.order("reload", "--no-block", unit_of(program))
 
+    def failed_order(self, program: InstalledProgram) -> str:
+        name = unit_of(program)
+        result = self._systemctl.show([name], ["ReloadResult"])[name].text("ReloadResult")
+        return (
+            "" if result in ("", "success") else f"systemd's reload failed ({result}) before its keeper had the order"
+        )
+
     def order_end_of_drain(self, program: InstalledProgram) -> None:
         self._systemctl.order("kill", "--kill-who=main", "--signal=RTMIN", unit_of(program))
 
