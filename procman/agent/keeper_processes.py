@@ -8,7 +8,6 @@ from typing import Any, Callable, Dict, List, Optional
 from . import keeper_launch, slots
 from .keeper_worker import CONSUMING, STARTING, Worker
 
-LOCK = "keeper.lock"
 WAITING = "waiting for an earlier process of the same program to exit"
 STALE_SECONDS = 30.0
 """Up to this age, a heartbeat shows what a process is doing."""
@@ -115,7 +114,7 @@ class Processes:
         """
         if self._lock >= 0:
             return True
-        path = os.path.join(self.directory, LOCK)
+        path = os.path.join(self.directory, slots.KEEPER_LOCK)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
             fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -129,8 +128,9 @@ class Processes:
         """Return whether no other keeper holds the lock: its processes are those that count, and it reports them."""
         if self._lock >= 0:
             return True
+        path = os.path.join(self.directory, slots.KEEPER_LOCK)
         try:
-            descriptor = os.open(os.path.join(self.directory, LOCK), os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+            descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
         except OSError:
             return False
         try:

@@ -13,6 +13,8 @@ from . import run_files
 SLOTS = "abcdef"
 """Their names, in the order in which they are used."""
 LOCK = "lock"
+KEEPER_LOCK = "keeper.lock"
+"""The file in the program's run directory whose lock the keeper holds that may start processes."""
 DRAINING = "draining"
 """The file in a slot's run directory by which a worker knows that TERM asks it to drain, however long that takes."""
 STOP = "stop"

@@ -7,19 +7,23 @@ import signal
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 from procman.agent import slots
 from procman.backends.base import Controller, Progress
 from procman.host.held_process import signal_process
-from procman.host.process import identity
+from procman.host.process import identity, stat_fields
 from procman.host.process_tree import children_finder, tree_of
 from procman.install.state.manifest import Manifest
 from procman.model import InstalledProgram, State
-from procman.monitoring.outlived import outlived_by
+from procman.monitoring.outlived import outlived_by, outlived_keeper
+from procman.monitoring.running_tasks import run_directories
 
 PAUSE_SECONDS = 0.2
+ZOMBIE = b"Z"
+"""The state of a process that has ended and that its parent has not noticed (proc(5))."""
 KILLED_SECONDS = 10.0
 """How long a killed process may take to end."""
 
@@ -36,18 +40,19 @@ class EndOfOutlived:
 
     def __init__(self, manifest: Manifest, controller: Controller, programs: Sequence[InstalledProgram]) -> None:
         self._began = time.monotonic()
-        overlapping = [program for program in programs if program.overlap_max]
+        overlapping = [program for program in programs if program.overlap_max or _has_overlapped(manifest, program)]
         states = controller.states(overlapping) if overlapping else []
-        self._running = [
-            _Process(program, identity(worker.pid), worker.directory)
+        known = [
+            (program, state.pid)
             for program, state in zip(overlapping, states, strict=True)
             if state.state is not State.UNKNOWN  # its main process would be taken for one that has outlived its keeper
-            for worker in outlived_by(manifest, program, state.pid)
         ]
+        self._running = [each for program, keeper in known for each in _outlived(manifest, program, keeper)]
         self.count = len(self._running)
         for each in self._running:
             _set_limit(each.directory)
             signal_process(each.process, signal.SIGTERM)
+        self._running += [each for program, keeper in known for each in _frozen(manifest, program, keeper)]
 
     def wait(self, progress: Progress) -> None:
         """Wait until they have ended; kill each at its stop timeout, with all processes below it."""
@@ -69,6 +74,28 @@ class EndOfOutlived:
                 progress(f"{each.program.name}: stopping process {pid}, {elapsed:.0f} s of at most {seconds} s")
             if left:
                 time.sleep(PAUSE_SECONDS)
+
+
+def _has_overlapped(manifest: Manifest, program: InstalledProgram) -> bool:
+    """Return whether a process may still run in a slot that an install has taken from `program`."""
+    _, *further = run_directories(manifest, program)
+    return any(os.path.lexists(each / slots.LOCK) for each in further)
+
+
+def _outlived(manifest: Manifest, program: InstalledProgram, keeper: int | None) -> list[_Process]:
+    overlapping = replace(program, overlap_max=program.overlap_max or 1)
+    workers = outlived_by(manifest, overlapping, keeper)
+    found = [_Process(program, identity(each.pid), each.directory) for each in workers]
+    return [each for each in found if each.process]  # the others have just ended
+
+
+def _frozen(manifest: Manifest, program: InstalledProgram, keeper: int | None) -> list[_Process]:
+    """Let a keeper that has lost its process manager continue, and return it: it ends after its processes."""
+    process = identity(outlived_keeper(manifest, program, keeper))
+    if not process:
+        return []
+    signal_process(process, signal.SIGCONT)
+    return [_Process(program, process, manifest.directories.run(program.name))]
 
 
 def _limit(running: Sequence[_Process]) -> float:
@@ -96,4 +123,5 @@ def _kill(process: str) -> None:
 
 
 def _is_running(process: str) -> bool:
-    return identity(int(process.split()[0])) == process
+    pid = int(process.split()[0])
+    return identity(pid) == process and stat_fields(pid)[:1] != [ZOMBIE]

@@ -276,20 +276,23 @@ class _Rollout:
         if activation.action is Action.ADD:
             return controller.activate(activation, progress)
         if activation.action is not Action.OVERLAP or activation.desired is False:
-            outlived = EndOfOutlived(self._manifest, controller, [program])
-            done = controller.activate(activation, progress)
-            outlived.wait(progress)
-            return done
+            return self._restarted(controller, activation)
         if self._options.verb != INSTALLED:
             wait_for_slots(controller, self._manifest, [program], progress, FAILED_SECONDS)
         try:
             failure = overlap(controller, self._manifest, program, progress)
         except NotOverlapping as error:
             self._options.reporter.announce(f"{error.message}; it is restarted without an overlap")
-            return controller.activate(replace(activation, action=Action.RESTART), progress)
+            return self._restarted(controller, replace(activation, action=Action.RESTART))
         if failure:
             raise _Failed(failure)
         return OVERLAPPED
+
+    def _restarted(self, controller: Controller, activation: Activation) -> str:
+        outlived = EndOfOutlived(self._manifest, controller, [activation.program])
+        done = controller.activate(activation, self._options.reporter.progress)
+        outlived.wait(self._options.reporter.progress)
+        return done
 
     def _wait(self, controller: Controller, activations: Sequence[Activation]) -> list[Failure]:
         if self._options.wait_seconds is None:

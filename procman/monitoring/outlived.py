@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from procman.accounts import user_id
-from procman.agent.slots import LOCK
+from procman.agent.slots import KEEPER_LOCK, LOCK
 from procman.host.file_locks import Holders, holder_of, lock_holders
 from procman.host.process import started, stat_fields, users_of
 from procman.install.state.manifest import Manifest
@@ -38,7 +38,7 @@ def _outlived(
     manifest: Manifest, program: InstalledProgram, keeper: int | None, holders: Holders
 ) -> Iterator[KeptWorker]:
     inodes = {inode for _, _, inode in holders}
-    user = user_id(program.user) if program.user else manifest.directories.state.stat().st_uid
+    user = _user(manifest, program)
     directories = manifest.directories.runs(program.name, len(SLOTS) - 1)
     for slot, directory in zip(SLOTS, directories, strict=True):
         pid = holder_of(directory / LOCK, holders) if _inode(directory / LOCK) in inodes else None
@@ -47,6 +47,21 @@ def _outlived(
         if users_of(pid) == {user} and _is_unmanaged(manifest, pid):
             since = time.monotonic() - max(0.0, time.time() - (started(pid) or time.time()))
             yield KeptWorker(slot, pid, OUTLIVED, since, since, directory)
+
+
+def outlived_keeper(manifest: Manifest, program: InstalledProgram, keeper: int | None) -> int | None:
+    """Return the keeper of `program` whose process manager has died, while it holds its lock: only one that is frozen
+    holds it for long, and then no other keeper starts a process.
+    """
+    pid = holder_of(manifest.directories.run(program.name) / KEEPER_LOCK, lock_holders())
+    if pid is None or pid == keeper or users_of(pid) != {_user(manifest, program)}:
+        return None
+    parent = _parent(pid)
+    return pid if is_keeper(manifest, pid) and parent is not None and _adopts(parent) else None
+
+
+def _user(manifest: Manifest, program: InstalledProgram) -> int | None:
+    return user_id(program.user) if program.user else manifest.directories.state.stat().st_uid
 
 
 def _inode(path: Path) -> int | None:

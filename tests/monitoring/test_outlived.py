@@ -44,11 +44,16 @@ open(sys.argv[1] + "-ended", "w")
 """Holds a lock and has a child; ends at SIGTERM, but only if a file exists."""
 
 KEEPER = """
-import os, subprocess, sys, time
+import fcntl, os, subprocess, sys
 if os.fork():
     sys.exit()
-subprocess.Popen([sys.executable, "-c", *sys.argv[2:]])
-time.sleep(600 if sys.argv[1].endswith("keeper.py") else 0)
+is_keeper = sys.argv[1].endswith("keeper.py")
+if is_keeper:
+    lock = os.open(os.path.join(os.path.dirname(sys.argv[3]), "keeper.lock"), os.O_RDWR | os.O_CREAT)
+    fcntl.lockf(lock, fcntl.LOCK_EX)
+process = subprocess.Popen([sys.executable, "-c", *sys.argv[2:]])
+if is_keeper:
+    process.wait()
 """
 """Starts the process in the words behind the first, which is its own name; a keeper lives on without a parent."""
 
@@ -178,3 +183,37 @@ def test_stop_touches_nothing_while_the_process_manager_does_not_answer(
     eventually(lambda: is_orphan(holder.pid), "its parent has ended")
     assert EndOfOutlived(manifest, controller(None, State.UNKNOWN), [PROGRAM]).count == 0
     assert not holder.ends.exists()
+
+
+def test_stop_ends_one_in_a_slot_that_an_install_has_taken_from_the_worker(
+    manifest: Manifest, start: Callable[..., Holder]
+) -> None:
+    holder = start("b")
+    eventually(lambda: is_orphan(holder.pid), "its parent has ended")
+    plain = replace(PROGRAM, overlap_max=0, stop_timeout_seconds=60)
+    end = EndOfOutlived(manifest, controller(None, State.STOPPED), [plain])
+    assert end.count == 1
+    end.wait(lambda _: None)
+    assert has_ended_by_itself(holder)
+
+
+def test_stop_lets_a_frozen_keeper_end_that_has_lost_its_process_manager(
+    manifest: Manifest, start: Callable[..., Holder]
+) -> None:
+    holder = start("a", str(manifest.directories.library / "keeper.py"))
+    keeper = int(Path(f"/proc/{holder.pid}/stat").read_text().rpartition(")")[2].split()[1])
+    eventually(lambda: is_orphan(keeper), "the parent of the keeper has ended")
+    os.kill(keeper, signal.SIGSTOP)
+    patient = replace(PROGRAM, stop_timeout_seconds=60)
+    EndOfOutlived(manifest, controller(None, State.STOPPED), [patient]).wait(lambda _: None)
+    assert has_ended(keeper)
+    assert has_ended_by_itself(holder)
+
+
+def test_stop_passes_over_one_that_ends_just_then(
+    manifest: Manifest, start: Callable[..., Holder], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    holder = start("b")
+    eventually(lambda: is_orphan(holder.pid), "its parent has ended")
+    monkeypatch.setattr("procman.deploy.end_outlived.identity", lambda _: "")
+    assert EndOfOutlived(manifest, controller(None, State.STOPPED), [PROGRAM]).count == 0
