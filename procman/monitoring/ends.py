@@ -10,6 +10,7 @@ from procman.agent.process_end import KILLED
 from procman.agent.task_record import RunningTask, TaskRecord
 from procman.backends import controller_of
 from procman.host.kernel_log import MemoryKill, is_among, memory_kills
+from procman.host.process import START, stat_fields
 from procman.host.unit_names import unit_of
 from procman.install.safe_fs.tree import Tree
 from procman.install.state.event_log import MOST_TASKS, Event
@@ -57,7 +58,14 @@ def _records_of(manifest: Manifest, program: InstalledProgram, end: End) -> list
     if not end.of_keeper:
         return records[:1]
     earlier = {each.end.pid for each in noted_ends(keeper_state(manifest, program)) if each.end.at < end.at}
-    return [each for each in records if each.pid not in earlier]
+    return [each for each in records if each.pid not in earlier and not _outlives(each)]
+
+
+def _outlives(record: TaskRecord) -> bool:
+    """Return whether its process still runs; one that its keeper's end has not ended finishes its tasks."""
+    fields = stat_fields(record.pid)
+    is_same = bool(fields) and record.start_ticks is not None and int(fields[START]) == record.start_ticks
+    return is_same and fields[0] not in (b"Z", b"X")
 
 
 def is_of(end: End, pid: int, started: float) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from procman.agent.task_record import RunningTask
-from procman.host.process import boot_id
+from procman.host.process import boot_id, start_ticks
 from procman.install.state.event_log import Event
 from procman.install.state.manifest import Manifest
 from procman.model import End, Kind
@@ -67,6 +68,15 @@ def test_tasks_of_a_keepers_end_are_those_of_all_processes_that_had_not_ended_be
     end = KILLED._replace(pid=5, of_keeper=True)
     [report] = reports_of(manifest, program(overlap_max=2), [end])
     assert ([task.name for task in report.tasks], report.total) == (["draining"], 1)
+
+
+def test_tasks_of_a_process_that_outlives_its_keeper_have_not_ended_with_that(manifest: Manifest) -> None:
+    pid, running = os.getpid(), RunningTask("id", "outlives", 1.0, BEGAN)
+    file, end = manifest.directories.run(NAME) / "tasks.record", KILLED._replace(pid=5, of_keeper=True)
+    file.write_bytes(record_of(running, pid=pid, began=BEGAN, ticks=start_ticks(pid) or 0))
+    assert tasks(manifest, end) == []
+    file.write_bytes(record_of(running, pid=pid, began=BEGAN, ticks=1))
+    assert tasks(manifest, end) == ["outlives"], "its pid has been reused"
 
 
 @pytest.mark.parametrize(
