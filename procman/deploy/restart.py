@@ -140,12 +140,14 @@ def _overlap(manifest: Manifest, program: InstalledProgram, options: RolloutOpti
     controller, progress = controller_of(manifest), options.reporter.progress
     began = time.time()
     failure = overlap(controller, manifest, program, progress)
+    # At once: a signal may order the next one.
+    at = overlap_ended(manifest, program, began)
     if failure is None:
         # The successor may have ended as soon as it consumed.
         failures = unhealthy(controller, manifest, [program], options.wait_seconds or 0, progress, until_started=False)
         failure = failures[0] if failures else None
     what, reason = ("overlap failed", failure.why) if failure else ("overlapped", "")
-    log_events(manifest, [ordered(program.name, what, reason=reason, at=overlap_ended(manifest, program, began))])
+    log_events(manifest, [ordered(program.name, what, reason=reason, at=at)])
     return Restarted(program, OVERLAPPED, failure)
 
 
