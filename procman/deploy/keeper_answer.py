@@ -87,7 +87,7 @@ def wait_for_earlier_order(
     deadline = time.monotonic() + OVERLAP_SECONDS + MARGIN_SECONDS
     while time.monotonic() < deadline:
         keeper = require_keeper(controller, manifest, program)
-        if keeper.kept.outcome != BEGUN or _is_suspended(keeper):
+        if keeper.kept.outcome != BEGUN or is_suspended(keeper):
             return
         progress(f"{program.name}: waiting for the end of the overlap restart that was ordered before")
         time.sleep(PAUSE_SECONDS)
@@ -141,7 +141,8 @@ def has_exited(keeper: Keeper) -> bool:
     return identity(keeper.pid) != keeper.process or stat_fields(keeper.pid)[:1] == [ZOMBIE]
 
 
-def _is_suspended(keeper: Keeper) -> bool:
+def is_suspended(keeper: Keeper) -> bool:
+    """Return whether a signal has suspended `keeper`."""
     return stat_fields(keeper.pid)[:1] == [STOPPED]
 
 
@@ -154,9 +155,9 @@ def _ended(program: InstalledProgram, keeper: Keeper) -> NoAnswer:
 
 
 def _pending(program: InstalledProgram, keeper: Keeper, seconds: float) -> NoAnswer:
-    is_suspended = _is_suspended(keeper)
-    why = f"process {keeper.pid} is suspended by a signal" if is_suspended else f"process {keeper.pid}"
-    hints = [f"Let it continue: kill -CONT {keeper.pid}"] if is_suspended else []
+    is_frozen = is_suspended(keeper)
+    why = f"process {keeper.pid} is suspended by a signal" if is_frozen else f"process {keeper.pid}"
+    hints = [f"Let it continue: kill -CONT {keeper.pid}"] if is_frozen else []
     hints += [
         f"Then see whether it overlaps: procman status {program.name}",
         f"To withdraw the order, restart the program within its stop timeout: procman restart {program.name}",

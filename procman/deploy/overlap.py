@@ -16,6 +16,7 @@ from procman.deploy.keeper_answer import (
     NotOverlapping,
     answer,
     has_exited,
+    is_suspended,
     require_keeper,
     require_writable,
     wait_for_earlier_order,
@@ -160,8 +161,8 @@ def _listed(earlier: Sequence[KeptWorker]) -> str:
 
 def stop_draining(controller: Controller, manifest: Manifest, program: InstalledProgram, progress: Progress) -> int:
     """Stop the earlier processes of `program` gracefully, within its stop timeout; return how many there were."""
-    kept = require_keeper(controller, manifest, program).kept
-    pids = {each.pid for each in kept.others}
+    keeper = require_keeper(controller, manifest, program)
+    kept, pids = keeper.kept, {each.pid for each in keeper.kept.others}
     if not pids:
         return 0
     controller.order_end_of_drain(program)
@@ -169,9 +170,19 @@ def stop_draining(controller: Controller, manifest: Manifest, program: Installed
     while pids & {each.pid for each in kept.others}:
         elapsed = time.monotonic() - began
         if elapsed > limit:
-            raise ProcmanError(f"{program.name}: {_listed(kept.others)} did not end within {limit:.0f} s")
+            raise _undrained(program, keeper, f"{_listed(kept.others)} did not end within {limit:.0f} s")
         most = program.stop_timeout_seconds
         progress(f"{program.name}: stopping {_listed(kept.others)}, {elapsed:.0f} s of at most {most} s")
         time.sleep(PAUSE_SECONDS)
         kept = require_keeper(controller, manifest, program).kept
     return len(pids)
+
+
+def _undrained(program: InstalledProgram, keeper: Keeper, why: str) -> ProcmanError:
+    if not is_suspended(keeper):
+        return ProcmanError(f"{program.name}: {why}")
+    return ProcmanError(
+        f"{program.name}: {why}: its keeper, process {keeper.pid}, is suspended by a signal, and stops them as soon as "
+        "it continues",
+        hint=f"kill -CONT {keeper.pid}",
+    )

@@ -20,6 +20,7 @@ from procman.deploy import keeper_answer, overlap
 from procman.deploy.keeper_answer import KeeperUnusable, NotOverlapping, require_keeper
 from procman.deploy.overlap import stop_draining, without_slot
 from procman.deploy.rollout import Outcome, Reporter, RolloutOptions, _Rollout
+from procman.errors import ProcmanError
 from procman.install.state.lock import LOCK_SECONDS
 from procman.install.state.manifest import Manifest
 from procman.keeper import OVERLAP_SECONDS
@@ -126,6 +127,20 @@ def test_end_of_drain_fails_if_the_keeper_cannot_be_asked(manifest: Manifest, ke
     with pytest.raises(KeeperUnusable, match=r"keeper\.json is missing"):
         stop_draining(controller(supervisor), manifest, PROGRAM, lambda _: None)
     assert supervisor.orders == []
+
+
+def test_end_of_drain_names_a_keeper_that_is_suspended(
+    manifest: Manifest, keeper: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, pid = describe(manifest, os.getpid()), keeper.pid
+    drains = {"slot": "b", "pid": pid, "state": "draining", "started": 0.0, "since": 0.0}
+    path.write_text(json.dumps({**json.loads(path.read_text()), "workers": [drains]}))
+    monkeypatch.setattr(overlap, "MARGIN_SECONDS", 0.0)
+    monkeypatch.setattr(overlap, "is_suspended", lambda _: True)
+    impatient = replace(PROGRAM, stop_timeout_seconds=0)
+    with pytest.raises(ProcmanError, match=rf"process {pid} did not end .* is suspended") as caught:
+        stop_draining(controller(Supervisor(os.getpid())), manifest, impatient, lambda _: None)
+    assert caught.value.hint == f"kill -CONT {os.getpid()}"
 
 
 def test_process_that_is_no_keeper_has_none_yet(manifest: Manifest) -> None:
