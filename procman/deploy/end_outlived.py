@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +18,7 @@ from procman.host.process import identity, stat_fields
 from procman.host.process_tree import children_finder, tree_of
 from procman.install.state.manifest import Manifest
 from procman.model import InstalledProgram, State
+from procman.monitoring.kept import is_child
 from procman.monitoring.outlived import outlived_by, outlived_keeper
 from procman.monitoring.running_tasks import run_directories
 
@@ -41,18 +42,21 @@ class EndOfOutlived:
     def __init__(self, manifest: Manifest, controller: Controller, programs: Sequence[InstalledProgram]) -> None:
         self._began = time.monotonic()
         overlapping = [program for program in programs if program.overlap_max or _has_overlapped(manifest, program)]
-        states = controller.states(overlapping) if overlapping else []
-        known = [
-            (program, state.pid)
-            for program, state in zip(overlapping, states, strict=True)
-            if state.state is not State.UNKNOWN  # its main process would be taken for one that has outlived its keeper
-        ]
-        self._running = [each for program, keeper in known for each in _outlived(manifest, program, keeper)]
-        self.count = len(self._running)
-        for each in self._running:
+        known = _known(controller, overlapping) if overlapping else []
+        workers = [each for program, pid in known for each in _outlived(manifest, program, pid)]
+        keepers = [each for program, pid in known for each in _keepers(manifest, program, pid)]
+        if workers or keepers:
+            # A program that another command or systemd has started meanwhile has another main process.
+            mains = {pid for _, pid in _known(controller, overlapping)} - {None}
+            workers, keepers = ([each for each in some if _is_unknown(each, mains)] for some in (workers, keepers))
+        self._running = [*workers, *keepers]
+        self.count = len(workers)
+        for each in workers:
             _set_limit(each.directory)
             signal_process(each.process, signal.SIGTERM)
-        self._running += [each for program, keeper in known for each in _frozen(manifest, program, keeper)]
+        for each in keepers:
+            # One that is frozen ends after its processes, too.
+            signal_process(each.process, signal.SIGCONT)
 
     def wait(self, progress: Progress) -> None:
         """Wait until they have ended; kill each at its stop timeout, with all processes below it."""
@@ -89,13 +93,21 @@ def _outlived(manifest: Manifest, program: InstalledProgram, keeper: int | None)
     return [each for each in found if each.process]  # the others have just ended
 
 
-def _frozen(manifest: Manifest, program: InstalledProgram, keeper: int | None) -> list[_Process]:
-    """Let a keeper that has lost its process manager continue, and return it: it ends after its processes."""
+def _keepers(manifest: Manifest, program: InstalledProgram, keeper: int | None) -> list[_Process]:
     process = identity(outlived_keeper(manifest, program, keeper))
-    if not process:
-        return []
-    signal_process(process, signal.SIGCONT)
-    return [_Process(program, process, manifest.directories.run(program.name))]
+    return [_Process(program, process, manifest.directories.run(program.name))] if process else []
+
+
+def _known(controller: Controller, programs: Sequence[InstalledProgram]) -> list[tuple[InstalledProgram, int | None]]:
+    """Return each of `programs` with its main process, of which the process manager knows."""
+    # Without an answer, its main process would be taken for one that has outlived its keeper.
+    states = zip(programs, controller.states(programs), strict=True)
+    return [(program, state.pid) for program, state in states if state.state is not State.UNKNOWN]
+
+
+def _is_unknown(process: _Process, mains: Collection[int | None]) -> bool:
+    pid = int(process.process.split()[0])
+    return pid not in mains and not any(main and is_child(pid, main) for main in mains)
 
 
 def _limit(running: Sequence[_Process]) -> float:

@@ -217,3 +217,17 @@ def test_stop_passes_over_one_that_ends_just_then(
     eventually(lambda: is_orphan(holder.pid), "its parent has ended")
     monkeypatch.setattr("procman.deploy.end_outlived.identity", lambda _: "")
     assert EndOfOutlived(manifest, controller(None, State.STOPPED), [PROGRAM]).count == 0
+
+
+def test_stop_passes_over_a_program_that_is_started_just_then(
+    manifest: Manifest, start: Callable[..., Holder], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    holder = start("a", str(manifest.directories.library / "keeper.py"))
+    keeper = int(Path(f"/proc/{holder.pid}/stat").read_text().rpartition(")")[2].split()[1])
+    eventually(lambda: is_orphan(keeper), "the parent of the keeper has ended, as if systemd had started it")
+    answers = [state(State.STOPPED), state(State.RUNNING, keeper)]
+    manager = controller(None)
+    monkeypatch.setattr(manager, "states", lambda _: [answers.pop(0)])
+    end = EndOfOutlived(manifest, manager, [PROGRAM])
+    end.wait(lambda _: None)
+    assert (end.count, answers, holder.ends.exists(), has_ended(keeper)) == (0, [], False, False)
