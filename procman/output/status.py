@@ -19,7 +19,17 @@ from procman.monitoring.status import ProgramStatus, ProjectStatus
 from procman.output.grouping import grouped, names_for_a_command
 from procman.output.shared import shared
 from procman.output.summary import named, summary
-from procman.output.terminal import coloured, count_accepted, hint_lines, moment, size, table, width_of, wrapped
+from procman.output.terminal import (
+    coloured,
+    count_accepted,
+    hint_lines,
+    local_time,
+    moment,
+    size,
+    table,
+    width_of,
+    wrapped,
+)
 
 N = TypeVar("N", int, float)
 
@@ -155,7 +165,8 @@ def of_files(status: ProjectStatus, width: int | None) -> Iterator[str]:
 def failed_overlap(overlap: FailedOverlap) -> str:
     """Return when the last overlap restart failed or was refused, and why."""
     verb = "was refused" if overlap.outcome == REFUSED else "failed"
-    return f"its last overlap restart {verb} at {moment(overlap.at)}: {overlap.reason}"
+    at = " ".join(local_time(round(overlap.at))).rstrip()
+    return f"its last overlap restart {verb} at {at}: {overlap.reason}"
 
 
 def after_overlap(each: ProgramStatus) -> str:

@@ -27,7 +27,7 @@ from procman.monitoring.pidfd_signal import ProcessChanged, send
 from procman.monitoring.program_view import now, program_snapshots
 from procman.monitoring.status import ProgramStatus
 from procman.output.status import as_json, as_text
-from procman.output.terminal import moment
+from procman.output.terminal import local_time
 from tests.monitoring.checks.records import heartbeat, program, running, state
 from tests.monitoring.test_pidfd_signal import controller
 from tests.output.test_status import status
@@ -175,7 +175,8 @@ def test_failed_overlap_is_shown_with_its_time_and_reason(manifest: Manifest, ch
     )
     shown = status(tmp_path, row)
     lines = list(as_text(shown, io.StringIO()))
-    expected = f"catmaid-celery: its last overlap restart failed at {moment(1000)}: process 12 ended"
+    at = " ".join(local_time(1000))
+    expected = f"catmaid-celery: its last overlap restart failed at {at}: process 12 ended"
     assert lines[lines.index(expected) + 1] == "  procman logs catmaid-celery"
     [document] = json.loads(as_json(shown))["programs"]
     assert document["overlap_failed"] == FAILED
