@@ -78,4 +78,4 @@ def _page(found: command.ProjectStatus) -> Iterator[str]:
     from procman.output import program_page
 
     [program] = found.programs
-    return program_page.as_text(found, page_of(found.manifest, program.program, program.state))
+    return program_page.as_text(found, page_of(found.manifest, program.program, program.state, program.reported))

@@ -48,11 +48,16 @@ class ProgramPage(NamedTuple):
     """What could not be collected in time."""
 
 
-def page_of(manifest: Manifest, program: InstalledProgram, state: ProgramState) -> ProgramPage:
-    """Return the details of `program`; a part that takes too long is missing."""
+def page_of(
+    manifest: Manifest, program: InstalledProgram, state: ProgramState, reported: ProgramState | None = None
+) -> ProgramPage:
+    """Return the details of `program`; a part that takes too long is missing.
+
+    `reported` is the state of the process manager, if a keeper shows another process in `state`.
+    """
     page = ProgramPage(defined_in=_defined_in(manifest, program))
     parts = {
-        "checks": lambda: _checked(page, manifest, program, state),
+        "checks": lambda: _checked(page, manifest, program, reported or state),
         "exits and tasks": lambda: _with_runs(page, manifest, program, state),
         "log": lambda: _with_log(page, manifest, program),
     }

@@ -41,6 +41,8 @@ class ProgramStatus(NamedTuple):
     """The earlier processes of a worker that overlaps, which finish their tasks."""
     overlap_failed: FailedOverlap | None = None
     """Its last overlap restart, unless that succeeded."""
+    reported: ProgramState | None = None
+    """Its state as the process manager reports it, for which the keeper is the main process."""
 
 
 class ProjectStatus(NamedTuple):
@@ -109,7 +111,8 @@ def status(installed: Installed, names: Sequence[str]) -> ProjectStatus:
     found = () if installed.is_half_removed else tuple(differences(manifest))
     with Tree() as tree:
         holds = read_holds(tree, manifest.directories.state, time.time())
-    snapshots = program_snapshots(manifest, programs, answer.result())
+    states = answer.result()
+    snapshots = program_snapshots(manifest, programs, states)
     lightly = check_lightly(snapshots, manifest.accept)
     results = [with_ends(*pair, manifest.accept) for pair in zip(snapshots, lightly, strict=True)]
     if manifest.adopted:
@@ -133,8 +136,9 @@ def status(installed: Installed, names: Sequence[str]) -> ProjectStatus:
                 each.says,
                 draining_of(each),
                 each.keeper.overlap_failed if each.keeper else None,
+                reported,
             )
-            for each, result in zip(snapshots, results, strict=True)
+            for each, result, reported in zip(snapshots, results, states, strict=True)
         ),
         differences=found,
         pending=_steps(installed.pending) if installed.pending else (),

@@ -53,3 +53,12 @@ def test_part_that_takes_too_long_is_missing(monkeypatch: pytest.MonkeyPatch, tm
     page = page_of(MANIFEST, program(log_file=str(log)), STOPPED)
     assert page.missing == ("checks",)
     assert page.log == ("one",)
+
+
+def test_checks_get_the_state_with_the_keeper(monkeypatch: pytest.MonkeyPatch) -> None:
+    # By the process in another slot, they would take the one that drains for an earlier run.
+    seen = []
+    monkeypatch.setattr(program_page, "examine_program", lambda *given: seen.append(given[2]))
+    reported = STOPPED._replace(pid=1)
+    page_of(MANIFEST, program(), STOPPED, reported)
+    assert seen == [reported]
