@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from procman.install.state.manifest import InstalledFile
-from procman.model import State
+from procman.install.state.manifest import InstalledFile, Manifest
+from procman.model import InstalledProgram, ProgramState, State
 from procman.monitoring import program_page
+from procman.monitoring.health import Health
 from procman.monitoring.program_page import LONGEST_LINE, page_of
 from tests.monitoring.checks.records import MANIFEST, program, state
 
@@ -58,7 +59,12 @@ def test_part_that_takes_too_long_is_missing(monkeypatch: pytest.MonkeyPatch, tm
 def test_checks_get_the_state_with_the_keeper(monkeypatch: pytest.MonkeyPatch) -> None:
     # By the process in another slot, they would take the one that drains for an earlier run.
     seen = []
-    monkeypatch.setattr(program_page, "examine_program", lambda *given: seen.append(given[2]))
+
+    def examined(_manifest: Manifest, _program: InstalledProgram, given: ProgramState) -> Health:
+        seen.append(given)
+        return Health(MANIFEST, 0.0, (), ())
+
+    monkeypatch.setattr(program_page, "examine_program", examined)
     reported = STOPPED._replace(pid=1)
     page_of(MANIFEST, program(), STOPPED, reported)
     assert seen == [reported]
