@@ -1,13 +1,15 @@
-"""Compare tasks per second with the launcher and without: python -m benchmarks.throughput.
+"""Compare the processor time of a task with the launcher and without: python -m benchmarks.throughput.
 
-As root, with a RabbitMQ of its own (tests/rabbitmq_server.py). Two workers with one pool process each run side by side,
-each with a queue of its own: one started by the launcher, with the default intervals and everything that the agent
-does, and one as plain `celery`. In turn, each gets many tasks that do nothing, behind a task that waits until all are
-queued. The benchmark measures the time from the end of that task to the last one, and the CPU time of all threads of
-the worker and its pool process, which is more reliable on a busy machine. Both are measured inside the worker.
+As root, on two processors or more, with a RabbitMQ of its own (tests/rabbitmq_server.py). Two workers with one pool
+process each share a processor, and all else has the others. Each worker has a queue of its own: one is started by the
+launcher, with the default intervals and everything that the agent does, and one as plain `celery`. At the same moment
+both begin to take many tasks that do nothing, so that whatever slows the processor for a while slows both alike. The
+benchmark measures inside the worker, between its first and its last task, the CPU time of all threads of the worker and
+its pool process: a worker that has a processor to itself does its tasks in that time.
 
 Two processes with the same code may differ in speed as long as they live, by the layout of their memory. So each round
-starts both workers again, and the interval is that of rounds and of pairs in them.
+starts both workers again, and the interval is that of rounds and of pairs in them. `--same` compares plain `celery`
+with itself, to show how far the result can be trusted.
 """
 
 from __future__ import annotations
@@ -47,7 +49,7 @@ def cpu_seconds(pid):
 
 def note(path):
     with open(path + ".part", "w") as file:
-        print(time.monotonic(), cpu_seconds(os.getpid()) + cpu_seconds(os.getppid()), file=file)
+        print(cpu_seconds(os.getpid()) + cpu_seconds(os.getppid()), file=file)
     os.rename(path + ".part", path)
 
 
@@ -68,77 +70,97 @@ def last(path):
     note(path + ".ended")
 """
 
-TIMED = """
+MEASURE = """
 import json, os, sys, tempfile, time
 from tiny import app, gate, nothing, last
 
 
-def timed(queue, tasks):
-    path = os.path.join(tempfile.mkdtemp(dir=os.path.join(os.environ["PYTHONPATH"], "gates")), "open")
+def cpu_seconds_of_both(tasks):
+    directory = tempfile.mkdtemp(dir=os.path.join(os.environ["PYTHONPATH"], "gates"))
+    paths = {queue: os.path.join(directory, queue) for queue in ("with", "without")}
     with app.producer_pool.acquire() as producer:
-        gate.apply_async([path], queue=queue, producer=producer)
-        for _ in range(tasks):
-            nothing.apply_async(queue=queue, producer=producer)
-        last.apply_async([path], queue=queue, producer=producer)
+        for queue, path in paths.items():
+            gate.apply_async([path], queue=queue, producer=producer)
+            for _ in range(tasks):
+                nothing.apply_async(queue=queue, producer=producer)
+            last.apply_async([path], queue=queue, producer=producer)
     time.sleep(0.3)
-    open(path, "w").close()
-    while not os.path.exists(path + ".ended"):
-        time.sleep(0.02)
-    begun, ended = ([float(word) for word in open(path + end).read().split()] for end in (".begun", ".ended"))
-    return [after - before for before, after in zip(begun, ended)]
-"""
+    for path in paths.values():
+        open(path, "w").close()
+    for path in paths.values():
+        while not os.path.exists(path + ".ended"):
+            time.sleep(0.02)
+        begun, ended = (float(open(path + end).read()) for end in (".begun", ".ended"))
+        yield ended - begun
 
-MEASURE = f"""{TIMED}
 
 pairs, tasks = map(int, sys.argv[1:])
 for number in range(pairs + 1):
-    order = ("with", "without") if number % 2 else ("without", "with")
-    seconds = {{queue: timed(queue, tasks) for queue in order}}
+    seconds = list(cpu_seconds_of_both(tasks))
     if number:
-        print(json.dumps([seconds["with"], seconds["without"]]), flush=True)
+        print(json.dumps(seconds), flush=True)
 """
 
 
-Pair = Sequence[Sequence[float]]
-"""Seconds and CPU seconds with, and the same without."""
+Pair = Sequence[float]
+"""CPU seconds with and without."""
 
 
 def main() -> None:
-    """Print the rates, and the ratios with their intervals."""
+    """Print the rates, and the ratio with its interval."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=12)
-    parser.add_argument("--pairs", type=int, default=20, help="in each round")
-    parser.add_argument("--tasks", type=int, default=500)
+    parser.add_argument("--pairs", type=int, default=4, help="in each round")
+    parser.add_argument("--tasks", type=int, default=1500)
+    parser.add_argument("--same", action="store_true", help="start both workers as plain celery")
     given = parser.parse_args()
+    one, *others = sorted(os.sched_getaffinity(0))
+    if not others:
+        parser.error("the benchmark needs two processors")
+    os.sched_setaffinity(0, others)
     found = environment_of(CELERY_5_7)
     assert found
     with running_rabbitmq() as broker:
-        rounds = [_round(found.python, broker.url, given, number) for number in range(given.rounds)]
-    print_ratios(rounds, given.tasks)
+        rounds = [_round(found.python, broker.url, given, number, one) for number in range(given.rounds)]
+    print_ratio(rounds, given.tasks)
 
 
-def _round(python: Path, url: str, given: argparse.Namespace, number: int) -> Sequence[Pair]:
+def _round(python: Path, url: str, given: argparse.Namespace, number: int, processor: int) -> Sequence[Pair]:
     with tempfile.TemporaryDirectory() as directory, ExitStack() as workers:
         installation = install_launcher(Path(directory) / "bench", python)
         (installation.project / "gates").mkdir()
         (installation.project / "tiny.py").write_text(APP)
         shared = {"CELERY_BROKER_URL": url, "PYTHONPATH": str(installation.project), "PYTHONHASHSEED": str(number)}
         for queue in ("with", "without") if number % 2 else ("without", "with"):
-            workers.enter_context(_worker(installation, queue, shared))
+            is_launched = queue == "with" and not given.same
+            with _on(processor):
+                workers.enter_context(_worker(installation, queue, shared, is_launched))
         words = [str(python), "-c", MEASURE, str(given.pairs), str(given.tasks)]
         done = subprocess.run(words, env={**os.environ, **shared}, stdout=subprocess.PIPE, text=True, check=True)
-        _check_the_agent(installation)
+        if not given.same:
+            _check_the_agent(installation)
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
 @contextmanager
-def _worker(installation: Installation, queue: str, shared: Mapping[str, str]) -> Iterator[None]:
-    """Run a worker of the queue `with` under the launcher, one of another queue without it."""
+def _on(processor: int) -> Iterator[None]:
+    """Let the processes that this one starts inherit that they run on one processor."""
+    usual = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {processor})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, usual)
+
+
+@contextmanager
+def _worker(installation: Installation, queue: str, shared: Mapping[str, str], is_launched: bool) -> Iterator[None]:
+    """Run a worker of a queue, under the launcher or as plain `celery`."""
     words = ["-A", "tiny", "worker", "-c", "1", "-l", "warning", "-Q", queue, "-n", f"bench-{queue}@%h"]
-    plain = [str(installation.python), "-m", "celery", *words]
-    command = installation.words(*words) if queue == "with" else plain
     environment = installation.environment("worker", **shared)
-    if queue == "without":
+    command = installation.words(*words)
+    if not is_launched:
+        command = [str(installation.python), "-m", "celery", *words]
         # All else is equal, the environment too.
         environment = {name: value for name, value in environment.items() if not name.startswith("PROCMAN_")}
     with subprocess.Popen(command, cwd=installation.project, env=environment, stdout=subprocess.DEVNULL) as worker:
@@ -157,15 +179,13 @@ def _check_the_agent(installation: Installation) -> None:
     assert not heartbeat["missing"], heartbeat["missing"]
 
 
-def print_ratios(rounds: Sequence[Sequence[Pair]], tasks: int) -> None:
-    """Print the rates, and the ratios of the pairs."""
+def print_ratio(rounds: Sequence[Sequence[Pair]], tasks: int) -> None:
+    """Print the rates, and the ratio of the pairs."""
     pairs = [pair for each in rounds for pair in each]
-    ours, plain = (statistics.median(pair[which][0] for pair in pairs) for which in (0, 1))
-    print(f"with {tasks / ours:.0f} tasks/s, without {tasks / plain:.0f} tasks/s, {len(pairs)} pairs")
-    for figure, name in enumerate(("time", "CPU time")):
-        ratios = [[ours[figure] / plain[figure] for ours, plain in each] for each in rounds]
-        ratio, low, high = interval(ratios)
-        print(f"{name} with / {name} without: {ratio:.3f}, 95 % interval {low:.3f} to {high:.3f}")
+    ours, plain = (tasks / statistics.median(pair[which] for pair in pairs) for which in (0, 1))
+    print(f"with {ours:.0f} tasks, without {plain:.0f} tasks in a second of CPU time, {len(pairs)} pairs")
+    ratio, low, high = interval([[ours / plain for ours, plain in each] for each in rounds])
+    print(f"CPU time with / CPU time without: {ratio:.3f}, 95 % interval {low:.3f} to {high:.3f}")
 
 
 def interval(rounds: Sequence[Sequence[float]]) -> tuple[float, float, float]:
