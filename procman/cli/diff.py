@@ -61,6 +61,7 @@ def diff(
     echo_lines([output.as_json(found)] if as_json else output.as_summary(found, sys.stdout))
     if verbose and not as_json and not found.plan.nothing_to_do:
         echo_lines(as_difference(found.plan, found.own, sys.stdout))
+    echo_lines([f"cannot be done now: {obstacle}" for obstacle in found.obstacles], err=True)
     if found.plan.nothing_to_do and not as_json:
         click.echo("nothing to change", err=True)
     return int(exit_code and not found.plan.nothing_to_do)

@@ -135,6 +135,8 @@ def _list(project: Project, replaced: tuple[Path, ...], *, verbose: bool) -> int
     echo_lines(as_summary(found, sys.stdout))
     if verbose:
         echo_lines(output.as_list(found.plan, sys.stdout))
+    if found.obstacles:
+        raise ProcmanError("\n".join(found.obstacles), hint="The install would be refused now. Nothing was changed.")
     click.echo("nothing to change" if found.plan.nothing_to_do else "dry run: nothing was changed", err=True)
     return 0
 
@@ -151,7 +153,7 @@ def _summary(report: command.Report, wait_seconds: float | None, selection: Sele
     programs, procman = manifest.programs, selection.command_line
     first = next((each for each in programs if each.autostart), programs[0])
     own = controller_of(manifest).command_line(first)
-    click.echo(f"restart   {procman} restart {short_name(first)}")
+    click.echo(f"restart   {procman} restart {'--overlap ' if first.overlap_max else ''}{short_name(first)}")
     if own:
         click.echo(f"          {own}")
     click.echo(f"status    {procman} status")

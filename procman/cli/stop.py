@@ -43,7 +43,7 @@ def stop(selection: Selection, names: tuple[str, ...], draining: bool) -> None:
             stopped = start_stop.stop(installed, names, progress, lambda text: click.echo(text, err=True))
     if draining:
         for program, number, unfinished in ended:
-            done = f"stopped {number} draining" if number else "none was draining"
+            done = f"stopped {start_stop.earlier(number)}" if number else "it had no earlier process"
             echo_lines([f"{program.name}: {done}", *unfinished_lines(unfinished)])
         return
     for program, unfinished in stopped:

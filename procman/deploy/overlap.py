@@ -70,12 +70,15 @@ def wait_for_slots(
             time.sleep(SLOT_PAUSE_SECONDS)
 
 
-def without_slot(manifest: Manifest, controller: Controller, programs: Sequence[InstalledProgram]) -> list[str]:
+def without_slot(
+    manifest: Manifest, controller: Controller, programs: Sequence[InstalledProgram], *, waits: bool = True
+) -> list[str]:
     """Return a problem for each of `programs` that cannot overlap now: before one of its earlier processes has ended,
-    or because its keeper cannot be given an order."""
+    or because its keeper cannot be given an order. If it `waits`, those that are ending have seconds to do so."""
     problems = []
     for program in programs:
-        _let_idle_ones_end(controller, manifest, program)
+        if waits:
+            _let_idle_ones_end(controller, manifest, program)
         try:
             require_writable(manifest, program, require_keeper(controller, manifest, program))
         except NotOverlapping:

@@ -58,12 +58,20 @@ class Prepared:
     """The earlier processes of overlapping workers that are stopped with their programs."""
 
 
-def prepare(project: Project, tree: Tree, replaced: Sequence[Path] = (), *, left_out: Sequence[str] = ()) -> Prepared:
+def prepare(
+    project: Project,
+    tree: Tree,
+    replaced: Sequence[Path] = (),
+    *,
+    left_out: Sequence[str] = (),
+    needs_slots: bool = True,
+) -> Prepared:
     """Return what an install of `project` would do.
 
     `replaced` are unmanaged files whose programs of the same names are adopted, too; `left_out` names programs that are
     in procman.toml but not in `project`. Raises one ProcmanError with all problems: those of the plan, and those that
-    the process manager that reads the files would have with them (R6).
+    the process manager that reads the files would have with them (R6); also if a worker `needs_slots` for its overlap,
+    and all are taken.
     """
     if watcher_name(project) in left_out:
         project = replace(project, health=replace(project.health, procman=None))
@@ -85,7 +93,15 @@ def prepare(project: Project, tree: Tree, replaced: Sequence[Path] = (), *, left
         desired = replace(desired, configuration_file=installation.current.manifest.configuration_file)
     adoption = plan_adoptions(tree, installation, project)
     return _prepared(
-        tree, installation, project, rendering, desired, configuration, left=left, adoption=adoption, needs_slots=True
+        tree,
+        installation,
+        project,
+        rendering,
+        desired,
+        configuration,
+        left=left,
+        adoption=adoption,
+        needs_slots=needs_slots,
     )
 
 
@@ -174,7 +190,7 @@ def _prepared(
     plan = with_shared_files(plan, tree, installation, desired, rendering, left)
     found = backend_named(project.backend).verifier.verify(project, rendering, plan.removed, left)
     if needs_slots and not moves:
-        problems += _without_slot(plan, current)
+        problems += taken_slots(plan, current)
     if problems := [*plan.problems, *found, *problems]:
         raise ProcmanError("\n".join(problems), hint=NOTHING_CHANGED)
     return Prepared(
@@ -188,14 +204,15 @@ def _prepared(
     )
 
 
-def _without_slot(plan: Plan, current: Manifest | None) -> list[str]:
-    """Return a problem for each program that would overlap, and whose slots are all taken."""
+def taken_slots(plan: Plan, current: Manifest | None, *, waits: bool = True) -> list[str]:
+    """Return a problem for each program that would overlap, and whose slots are all taken; if it `waits`, not by
+    processes that end within seconds."""
     programs = [each.program for each in plan.activations if each.action is Action.OVERLAP]
     if current is None or not programs:
         return []
     from procman.deploy.overlap import without_slot
 
-    return without_slot(current, controller_of(current), programs)
+    return without_slot(current, controller_of(current), programs, waits=waits)
 
 
 def with_shared_files(

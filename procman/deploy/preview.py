@@ -10,7 +10,7 @@ from procman.backends import controller_of
 from procman.backends.watcher import KEY as WATCHER
 from procman.deploy.cut_drainers import Cut
 from procman.deploy.key_changes import KeyChange, TableChanges, program_changes, project_changes
-from procman.deploy.prepare import Prepared, as_configured, prepare, prepare_generation
+from procman.deploy.prepare import Prepared, as_configured, prepare, prepare_generation, taken_slots
 from procman.errors import ProcmanError
 from procman.install.plan.changes import Change
 from procman.install.plan.plan import Plan
@@ -57,6 +57,8 @@ class Preview:
     """The number of programs that stay as they are."""
     own: tuple[Change, ...]
     """The changes to the launcher and its library, which are procman's own and the same in every project."""
+    obstacles: tuple[str, ...] = ()
+    """Why workers could not overlap now, so that an install would be refused."""
     cut: tuple[Cut, ...] = ()
     """The earlier processes of overlapping workers that are stopped with their programs."""
 
@@ -64,7 +66,7 @@ class Preview:
 def preview(project: Project, replaced: Sequence[Path] = ()) -> Preview:
     """Return what an install of `project` would do, without changing anything or taking the lock."""
     with Tree() as tree:
-        prepared = prepare(project, tree, replaced)
+        prepared = prepare(project, tree, replaced, needs_slots=False)
         current = read_installation(tree, project.directories).current
         return _preview(tree, prepared, current)
 
@@ -73,7 +75,7 @@ def preview_generation(installed: Installed, number: int) -> Preview:
     """Return what a rollback to generation `number` would do, without changing anything or taking the lock."""
     with Tree() as tree:
         installation = read_installation(tree, installed.manifest.directories)
-        prepared = prepare_generation(tree, installation, number, {}, is_ordered=True)
+        prepared = prepare_generation(tree, installation, number, {})
         return _preview(tree, prepared, installation.current)
 
 
@@ -91,8 +93,13 @@ def _preview(tree: Tree, prepared: Prepared, current: Generation | None) -> Prev
         unchanged=len(plan.generation.manifest.programs)
         - len({*effects.restarted, *effects.overlapped, *effects.left_stopped, *effects.added}),
         own=tuple(change for change in changing if library in change.path.parents and not change.edited),
+        obstacles=() if prepared.moved_from or current is None else _obstacles(plan, current),
         cut=prepared.cut,
     )
+
+
+def _obstacles(plan: Plan, current: Generation) -> tuple[str, ...]:
+    return tuple(taken_slots(plan, current.manifest, waits=False))
 
 
 def _before(tree: Tree, current: Generation | None) -> Project | None:

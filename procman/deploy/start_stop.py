@@ -49,6 +49,11 @@ def start(
     return done
 
 
+def earlier(number: int) -> str:
+    """Return how many earlier processes `number` are."""
+    return f"{number} earlier {'process' if number == 1 else 'processes'}"
+
+
 def end_of_drain(
     installed: Installed, names: Sequence[str], progress: Progress
 ) -> list[tuple[InstalledProgram, int, tuple[UnfinishedTask, ...]]]:
@@ -76,7 +81,7 @@ def end_of_drain(
         finally:
             outlived.wait(progress)
         if number:
-            log_events(manifest, [ordered(program.name, "stopped", reason=f"{number} draining")])
+            log_events(manifest, [ordered(program.name, "stopped", reason=earlier(number))])
         done.append((program, number, unfinished.of(program)))
     return done
 

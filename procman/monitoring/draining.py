@@ -55,7 +55,8 @@ def described(draining: Draining) -> str:
         f"{task.name} {task.id}" + ("" if task.seconds is None else f" ({format_duration(task.seconds)})")
         for task in draining.tasks
     )
-    running = tasks or ("running tasks unknown" if draining.busy is None else f"running tasks: {draining.busy}")
+    busy = "running tasks unknown" if draining.busy is None else f"running tasks: {draining.busy or 'none'}"
+    running = tasks or busy
     duration = format_duration(draining.seconds)
     if draining.state == OUTLIVED:
         return f"process {draining.pid} has outlived its keeper, and has been draining for {duration}: {running}"

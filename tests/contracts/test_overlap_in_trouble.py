@@ -157,6 +157,12 @@ def test_further_overlap_is_refused_and_a_killed_worker_is_back_beside_what_drai
         assert refused.returncode == 1
         assert "its change needs an overlap restart, and process" in refused.stderr
         assert "nothing was changed" in refused.stderr.lower()
+    shown = place.product.procman("diff")
+    assert "TRIAL_MORE" in shown.stdout
+    assert f"cannot be done now: {PROGRAM}: its change needs an overlap restart, and process" in shown.stderr
+    dry = place.product.procman("install", "--dry-run", check=False)
+    assert dry.returncode == 1
+    assert "TRIAL_MORE" in dry.stdout
     configure(place)
     assert worker(place) == before
     assert problems(place) == []
@@ -184,7 +190,7 @@ def test_plan_of_a_restart_lists_what_drains_and_is_cut(place: Ground) -> None:
 def test_stop_draining_stops_only_what_drains(place: Ground) -> None:
     before = worker(place)
     printed = place.product.procman("stop", "--draining", "crop").stdout
-    assert f"{PROGRAM}: stopped 1 draining" in printed
+    assert f"{PROGRAM}: stopped 1 earlier process" in printed
     assert "held" in printed
     assert draining(place) == []
     assert worker(place) == before
@@ -251,7 +257,7 @@ def test_stop_draining_stops_a_process_that_has_outlived_its_keeper(place: Groun
     [found] = [each for each in place.product.status()[PROGRAM]["draining"] if each["pid"] == outliving]
     assert (found["state"], [task["id"] for task in found["tasks"]]) == ("outlived", ["outliving"])
     printed = place.product.procman("stop", "--draining", "crop").stdout
-    assert f"{PROGRAM}: stopped 1 draining" in printed
+    assert f"{PROGRAM}: stopped 1 earlier process" in printed
     assert "outliving" in printed
     assert draining(place) == []
     send(place, "after what has outlived its keeper")

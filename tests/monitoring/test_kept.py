@@ -157,7 +157,7 @@ def test_status_shows_what_drains_since_when_and_with_which_tasks(tmp_path: Path
     )
     lines = list(as_text(status(tmp_path, found), io.StringIO()))
     assert "catmaid-celery: process 12 has been draining for 2h10m: tasks.crop 4711 (2h2m)" in lines
-    assert "catmaid-celery: process 13 has been stopping for 5s: running tasks: 0" in lines
+    assert "catmaid-celery: process 13 has been stopping for 5s: running tasks: none" in lines
 
 
 FAILED = {"at": 1000.0, "outcome": "failed", "reason": "process 12 ended"}
