@@ -19,6 +19,9 @@ POOL_CHILD, CHILD_WITHOUT_MEMORY = "pool child", "pool child out of memory"
 WHOLE_TREE, REBOOT = "whole tree", "reboot"
 LEAVE_NO_DOUBT = frozenset({POOL_CHILD, CHILD_WITHOUT_MEMORY})
 """Kinds of kills after which the main process still knows how far each task of the killed one had come."""
+NOTICED_SECONDS = 10.0
+"""How long Celery may take to notice that a pool process is dead: it looks every five seconds. The end of the process
+can wake it earlier, but often a moment too early, before the kernel reports that it has ended."""
 
 
 @dataclass
@@ -161,10 +164,16 @@ class _Account:
         runs_again = any(run.begins > kill.before for run in self.runs)
         if entry.outcome in RUNS_AGAIN and not (runs_again or self.is_lost or self._is_lost_after(kill)):
             yield f"{where} it was not run again"
-        if entry.outcome == MAY_HAVE_FINISHED and kill.kind in LEAVE_NO_DOUBT and self._is_last(entry):
+        leaves_no_doubt = kill.kind in LEAVE_NO_DOUBT and not self._is_cut_short_by_reboot(kill)
+        if entry.outcome == MAY_HAVE_FINISHED and leaves_no_doubt and self._is_last(entry):
             was_cut = [run.began is not None and run.ended is None for run in interrupted]
             if was_cut and all(was_cut):
                 yield f"{where} it was known that it had not"
+
+    def _is_cut_short_by_reboot(self, kill: Kill) -> bool:
+        """Return whether a reboot followed before the main process had to notice the death of its pool process."""
+        following = next((each for each in self.kills if each.before > kill.before), None)
+        return following is not None and following.kind == REBOOT and following.at - kill.at < NOTICED_SECONDS
 
     def _is_last(self, entry: Listed) -> bool:
         """Return whether this is what procman listed last of this run."""

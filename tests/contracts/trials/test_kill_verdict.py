@@ -46,6 +46,8 @@ def verdict(
         (run(1) + killed(), [("may have finished", 5)]),
         (cut(REBOOT), [("may have finished", 5)]),
         (cut("1 10 worker"), [("may have finished", 5)]),
+        # The main process has not noticed the death of its pool process.
+        (cut(CHILD) + "kill w 2\nkilled w 2 14 reboot\n", [("may have finished", 5)]),
         # Its pool process ends a moment after the main process.
         (cut(), [("may have finished", 5), ("gone", 5)]),
         (cut() + run(2), [("redelivered", 5)]),
@@ -84,6 +86,14 @@ def test_correct_account_has_no_violation(store: str, listed: list[tuple[str, fl
             cut(CHILD),
             [("may have finished", 5)],
             "listed as may have finished by kill 1 (pool child), but it was known that it had not",
+        ),
+        *(
+            (
+                f"{cut(CHILD)}kill w 2\nkilled w 2 {later}\n",
+                [("may have finished", 5)],
+                "listed as may have finished by kill 1 (pool child), but it was known that it had not",
+            )
+            for later in ("21 reboot", "14 worker")
         ),
         (run(1), [("may have finished", 5)], "listed as may have finished, but no kill followed its start"),
         (
