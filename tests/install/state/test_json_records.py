@@ -26,6 +26,9 @@ from tests.install import sample
 
 PATH = Path("/var/lib/procman/catmaid/generations/1/manifest.json")
 
+EXAMPLES = min(30, settings.default.max_examples) if settings.default else 30
+"""Each has hundreds of fields, and takes a quarter of a second."""
+
 # Any possible file name: bytes that are not UTF-8 reach Python as lone surrogates.
 st.register_type_strategy(int, st.integers(-(2**63), 2**63))
 st.register_type_strategy(
@@ -44,13 +47,13 @@ for each in vars(model), vars(manifest_records):
             st.register_type_strategy(kind, _any_record)
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=EXAMPLES)
 @given(st.from_type(Manifest))
 def test_manifest_survives_round_trip(manifest: Manifest) -> None:
     assert json_records.from_bytes(Manifest, json_records.to_bytes(manifest), PATH) == manifest
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=EXAMPLES)
 @given(st.from_type(Pending))
 def test_pending_activations_survive_round_trip(pending: Pending) -> None:
     assert json_records.from_bytes(Pending, json_records.to_bytes(pending), PATH) == pending
@@ -101,7 +104,7 @@ def test_arbitrary_bytes_raise_procman_error(content: bytes) -> None:
 
 
 @pytest.mark.thorough
-@settings(deadline=None)
+@settings(deadline=None, max_examples=EXAMPLES)
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), lambda data: st.lists(data), max_leaves=4))
 def test_arbitrary_json_in_any_field_is_read_or_raises_procman_error(data: object) -> None:
     base = Path("/host")
