@@ -128,18 +128,10 @@ class Processes:
         """Return whether no other keeper holds the lock: its processes are those that count, and it reports them."""
         if self._lock >= 0:
             return True
-        path = os.path.join(self.directory, slots.KEEPER_LOCK)
         try:
-            descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+            return slots.can_lock(os.path.join(self.directory, slots.KEEPER_LOCK))
         except OSError:
             return False
-        try:
-            fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            return False
-        finally:
-            os.close(descriptor)
-        return True
 
     def release(self) -> None:
         """Let another keeper start processes, because this one starts no more."""

@@ -19,7 +19,8 @@ BEGUN, DONE = "begun", "done"
 PATIENCE_SECONDS = 600.0
 """systemd ends this earlier (TimeoutStartSec=)."""
 PAUSE_SECONDS = 0.1
-PROBE, PROBE_BYTES = "probe", 4096
+PROBE, PROBE_BYTES = "probe.reload", 4096
+"""Not the file of the keeper, which may write its own at the same time."""
 
 
 def read_state(directory: str, pid: int) -> Dict[str, Any]:

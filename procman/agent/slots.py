@@ -64,10 +64,15 @@ def is_free(directory: str) -> bool:
     directory is missing, for example, or on a read-only file system.
     """
     try:
-        descriptor = os.open(os.path.join(directory, LOCK), os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+        return can_lock(os.path.join(directory, LOCK))
     except FileNotFoundError:
         os.close(os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
         return True
+
+
+def can_lock(path: str) -> bool:
+    """Return whether no other process holds the lock of the file at `path`; raises OSError if it cannot be opened."""
+    descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

@@ -65,7 +65,7 @@ def _user(manifest: Manifest, program: InstalledProgram) -> int | None:
 
 
 def _inode(path: Path) -> int | None:
-    """Return the inode of a lock; most of them are held by nobody, which this shows at once."""
+    """Return the inode of a lock; most are free, which this shows at once."""
     try:
         return path.lstat().st_ino
     except OSError:

@@ -13,6 +13,7 @@ from typing import Any
 
 from procman.accounts import user_id
 from procman.agent.heartbeat_format import FILE, MAX_BYTES, read
+from procman.agent.slots import KEEPER_LOCK, LOCK
 from procman.agent.verdict import IMPORTING, STARTING, STOPPING
 from procman.host.file_locks import Holders, holder_of, lock_holders
 from procman.host.process import started, user_of
@@ -22,12 +23,6 @@ from procman.install.state.manifest import Manifest
 from procman.model import InstalledProgram, Kind, ProgramState, State
 from procman.monitoring.kept import kept_by
 from procman.monitoring.program_view import now, owners
-
-LOCK = "lock"
-"""The file in the run directory that the launcher locks for the life of the program."""
-
-KEEPER_LOCK = "keeper.lock"
-"""The file that the keeper of a worker that overlaps locks instead."""
 
 UNSEEN = "no process of it can be seen"
 

@@ -106,6 +106,7 @@ def as_json(preview: Preview) -> str:
         "changes": [_line(line) for line in preview.lines],
         "programs": {**_names(preview.effects), "unchanged": preview.unchanged},
         "cut": [_cut(each) for each in preview.cut],
+        "obstacles": list(preview.obstacles),
         "adopted": [_adoption(each) for each in in_order(preview.plan)],
         "restored": [each.source for each in preview.plan.returned],
         "files": [

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from procman.agent import slots
+from procman.agent import keeper_request, slots
 from tests.agent.conftest import Spawn
 from tests.agent.keeping import Kept, kept
 from tests.agent.launching import Installation, wait_until
@@ -247,7 +247,7 @@ def test_keeper_reports_a_slot_that_it_cannot_use_and_starts_in_it_later(crop: K
 
 
 def test_request_is_refused_where_no_keeper_could_answer(crop: Kept) -> None:
-    directory = blocked(crop, "a", slots.PROBE)
+    directory = blocked(crop, "a", keeper_request.PROBE)
     script = crop.installation.launcher.with_name("keeper_request.py")
     done = subprocess.run(
         [str(crop.installation.python), "-I", "-S", "-B", str(script)],

@@ -160,6 +160,8 @@ def test_further_overlap_is_refused_and_a_killed_worker_is_back_beside_what_drai
     shown = place.product.procman("diff")
     assert "TRIAL_MORE" in shown.stdout
     assert f"cannot be done now: {PROGRAM}: its change needs an overlap restart, and process" in shown.stderr
+    [obstacle] = json.loads(place.product.procman("diff", "--json").stdout)["obstacles"]
+    assert obstacle.startswith(f"{PROGRAM}: its change needs an overlap restart")
     dry = place.product.procman("install", "--dry-run", check=False)
     assert dry.returncode == 1
     assert "TRIAL_MORE" in dry.stdout
