@@ -56,6 +56,8 @@ def test_killed_worker_is_reported_with_its_task_until_it_is_restarted_by_an_ord
     [event] = ended(product)
     assert event["reason"] == f"pool process {child.pid}: killed by SIGKILL (cause unknown)"
     assert (event["code"], event["tasks"]) == ("PM112", [TASK])
+    # The watcher starts the commands of one check at the same moment.
+    eventually(lambda: len(calls(product)) == 1, "the watcher has called on_event for it")
     product.send("hold", 3, 60)
     eventually(lambda: product.counted("started")[3] == 1, "another task runs")
     os.kill(pid, signal.SIGKILL)
