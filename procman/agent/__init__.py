@@ -66,6 +66,7 @@ BESIDE_LAUNCHER = (
     "task_record.py",
     "task_record_layout.py",
     "task_recorder.py",
+    "task_run.py",
     "variable_rules.py",
     "verdict.py",
     "worker_hooks.py",

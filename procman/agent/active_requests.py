@@ -2,38 +2,8 @@
 
 from typing import Any, List
 
-from . import task_record_layout as layout
+from .task_record_layout import ON_ITS_WAY
 from .task_recorder import TaskRecorder
-
-
-class RunningReferences(set):  # type: ignore[type-arg]
-    """The set inside the WeakSet in which Celery keeps its active requests, with a recorder that follows it.
-
-    Celery adds a request there before it acknowledges the message, and removes it when it knows the end of the task, in
-    every version and pool, and whichever class of requests or strategy a task has. Its functions have taken the methods
-    of the WeakSet as defaults, so only the set inside can be replaced.
-    """
-
-    def __init__(self, references: Any, recorder: TaskRecorder) -> None:
-        super().__init__(references)
-        self._enter, self._leave = recorder.enter, recorder.leave
-
-    def add(self, reference: Any) -> None:
-        set.add(self, reference)
-        self._enter(reference)
-
-    def discard(self, reference: Any) -> None:
-        self._leave(reference)
-        set.discard(self, reference)
-
-    def remove(self, reference: Any) -> None:
-        self._leave(reference)
-        super().remove(reference)
-
-    def clear(self) -> None:
-        for reference in list(self):
-            self._leave(reference)
-        super().clear()
 
 
 def note_acknowledgement(message: Any) -> None:
@@ -43,32 +13,31 @@ def note_acknowledgement(message: Any) -> None:
     pool after the task, in the threads pool up to a second later.
     """
     try:
-        file, running, reference, place = message.procman_task
-        if reference in running:
-            file[place] = 0
+        run = message.procman_run
+        if run.message is message:
+            run.state[1] = 0
     except Exception:  # noqa: S110  # most messages are of no running task
         pass
 
 
 def follow_acknowledgements(messages: Any) -> None:
     """Record when a message of the class `messages`, kombu's, is acknowledged."""
-    acknowledge = messages.ack
+    acknowledge, messages.procman_run = messages.ack, None
 
     # Each task takes this way, so it makes few calls.
     def acknowledge_and_record(self: Any, multiple: bool = False) -> Any:
-        noted = getattr(self, "procman_task", None)
-        if noted is None:
+        run = self.procman_run
+        if run is None:
             return acknowledge(self, multiple)
-        file, running, reference, place = noted
         try:
-            if reference in running:
-                file[place] = layout.ON_ITS_WAY
+            if run.message is self:
+                run.state[1] = ON_ITS_WAY
         except OSError:  # only of a file that is not mapped
             pass
         result = acknowledge(self, multiple)
         try:
-            if reference in running:
-                file[place] = 0
+            if run.message is self:
+                run.state[1] = 0
         except OSError:
             pass
         return result
@@ -76,9 +45,38 @@ def follow_acknowledgements(messages: Any) -> None:
     messages.ack = acknowledge_and_record
 
 
-def follow(active_requests: Any, recorder: TaskRecorder) -> None:
-    """Record the requests in `active_requests`, Celery's WeakSet, from now on."""
-    active_requests.data = RunningReferences(active_requests.data, recorder)
+def follow(state: Any, recorder: TaskRecorder) -> None:
+    """Record the active requests of `state`, the module `celery.worker.state`, from now on. Raises LookupError.
+
+    Celery adds a request to them before it acknowledges the message, and removes it when it knows the end of the task,
+    in every version and pool, and whichever class of requests or strategy a task has. The functions that do so have the
+    methods of the set as defaults of their parameters, and other modules have these functions.
+    """
+    add, discard = state.active_requests.add, state.active_requests.discard
+    adding, discarding = _with_default(state, add), _with_default(state, discard)
+    if not adding or not discarding:
+        raise LookupError("active_requests")
+    recorder.add, recorder.discard = add, discard
+    _replace_default(adding, add, recorder.enter)
+    _replace_default(discarding, discard, recorder.leave)
+
+
+def _with_default(module: Any, method: Any) -> List[Any]:
+    """Return the functions of `module` that have a bound method among their defaults."""
+    functions = vars(module).values()
+    return [
+        each for each in functions if any(_are_same(one, method) for one in getattr(each, "__defaults__", None) or ())
+    ]
+
+
+def _replace_default(functions: List[Any], method: Any, replacement: Any) -> None:
+    for each in functions:
+        each.__defaults__ = tuple(replacement if _are_same(one, method) else one for one in each.__defaults__)
+
+
+def _are_same(one: Any, method: Any) -> bool:
+    # Before Python 3.8, == compares the objects of two methods, and sets are equal while they are empty.
+    return getattr(one, "__self__", None) is method.__self__ and one.__name__ == method.__name__
 
 
 def members(requests: Any) -> List[Any]:

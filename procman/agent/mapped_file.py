@@ -8,8 +8,8 @@ import fcntl
 import mmap
 import os
 import struct
-from functools import partial
-from typing import Any, Callable, Iterable, Union
+import sys
+from typing import Any, Iterable, Union
 
 from . import run_files
 
@@ -33,11 +33,23 @@ class UnmappedFile:
     def __getitem__(self, place: slice) -> bytes:
         return _pread(self._descriptor, place.stop - place.start, place.start)
 
+    def __setitem__(self, place: slice, content: bytes) -> None:
+        _pwrite(self._descriptor, content, place.start)
+
+
+class PackedPart:
+    """A part of any file; its items are of one little-endian format of `struct`."""
+
+    def __init__(self, file: Any, begin: int, size: int, item: str) -> None:
+        self._file, self._begin, self._size = file, begin, size
+        self._item = struct.Struct("<" + item)
+
     def __setitem__(self, place: Union[int, slice], content: Any) -> None:
         if isinstance(place, slice):
-            _pwrite(self._descriptor, content, place.start)
+            self._file[self._begin : self._begin + self._size] = content
         else:
-            _pwrite(self._descriptor, bytes((content,)), place)
+            begin = self._begin + place * self._item.size
+            self._file[begin : begin + self._item.size] = self._item.pack(content)
 
 
 def create(path: str, size: int) -> Any:
@@ -55,15 +67,16 @@ def create(path: str, size: int) -> Any:
         os.close(descriptor)
 
 
-def writer(file: Any, structure: Any) -> Callable[..., None]:
-    """Return a function that writes values at an offset of `file`, packed by `structure`, a `struct.Struct`."""
-    if isinstance(file, mmap.mmap):
-        return partial(structure.pack_into, file)
+def is_memory(file: Any) -> bool:
+    """Return whether `part` returns memory of `file`, in which numbers have the processor's order of bytes."""
+    return sys.byteorder == "little" and not isinstance(file, UnmappedFile)
 
-    def write(offset: int, *values: Any) -> None:
-        file[offset : offset + structure.size] = structure.pack(*values)
 
-    return write
+def part(file: Any, begin: int, size: int, item: Any = "B") -> Any:
+    """Return a part of `file` to whose items one can assign, or to all as `[:]`; `item` is their format in `struct`."""
+    if is_memory(file):
+        return memoryview(file)[begin : begin + size].cast(item)
+    return PackedPart(file, begin, size, item)
 
 
 def _overwrites_in_place(directory: str, descriptor: int) -> bool:

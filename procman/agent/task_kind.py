@@ -3,7 +3,6 @@
 from typing import Any
 
 from . import task_record_layout as layout
-from .mapped_file import writer
 from .worker_state import printable
 
 
@@ -13,15 +12,13 @@ class Kind:
     __slots__ = (
         "acks_late",
         "flags",
+        "front",
         "is_rejected_if_lost",
         "longest",
         "name",
         "name_bytes",
-        "name_length",
-        "pack",
         "pending",
         "task",
-        "write",
     )
 
     def __init__(self, name: Any, task: Any) -> None:
@@ -34,13 +31,5 @@ class Kind:
         self.longest = -1.0
         """How many seconds its longest run took; negative if none has ended."""
         self.name_bytes = layout.name_of(self.name)
-        self.name_length = len(self.name_bytes)
-        self.pack: Any = layout.content_structure(layout.USUAL_ID, self.name_length).pack
-        """Returns the content of a slot, of a run with an id of the usual length."""
-        self.write: Any = None
-        """Writes it, once there is a record."""
-
-    def bind(self, file: Any) -> Any:
-        """Return `write` for the record `file`."""
-        self.write = writer(file, layout.whole_structure(layout.USUAL_ID, self.name_length))
-        return self.write
+        self.front = bytes((self.flags, layout.USUAL_ID, len(self.name_bytes), 0))
+        """How the content of a slot begins, of a run with an id of the usual length."""

@@ -12,20 +12,21 @@ from time import monotonic
 from typing import Any, Callable, Dict, List, Optional
 
 from . import task_record_layout as layout
-from .mapped_file import writer
+from .mapped_file import part
+from .task_record_layout import MARKED_ID
 
 
 class Mark:
     """The mark of one process or thread, which has begun no task."""
 
-    __slots__ = ("begin", "current", "file", "offset", "state")
+    __slots__ = ("begun", "current", "id", "state")
 
     def __init__(self, file: Any, number: int) -> None:
         offset = layout.mark_offset(number)
-        writer(file, layout.MARK)(offset, os.getpid(), monotonic(), 0.0, 0, b"")
-        self.begin = writer(file, layout.BEGUN)
-        """Writes at `offset` that the code of a task begins."""
-        self.file, self.offset, self.state = file, offset + layout.BEGUN_AT, offset + layout.STATE_AT
+        file[offset : offset + layout.MARK.size] = layout.MARK.pack(os.getpid(), monotonic(), 0.0, 0, b"")
+        self.begun = part(file, offset + layout.BEGUN_AT, 8, "d")
+        self.state = part(file, offset + layout.STATE_AT, 1)
+        self.id = part(file, offset + layout.MARKED_ID_AT, MARKED_ID)
         self.current: Any = None
         """The id of the task in progress; tasks that it calls itself have none."""
 
@@ -67,7 +68,11 @@ class TaskMarks:
             mark = self._only or self._marks.get(get_ident()) or self._new_mark()
             if mark is not None and (mark.current is None or not task.request.is_eager):
                 mark.current = task_id
-                mark.begin(mark.offset, monotonic(), 0, task_id.encode())
+                # Until its id is whole again, a process that is killed here leaves the mark of no task.
+                mark.id[0] = 0
+                mark.begun[0] = monotonic()
+                mark.state[0] = 0
+                mark.id[:] = task_id.encode().ljust(MARKED_ID, b"\0")[:MARKED_ID]
         except Exception:  # noqa: S110  # then the end of this task is unknown
             pass
 
@@ -76,7 +81,7 @@ class TaskMarks:
         try:
             mark = self._only or self._marks[get_ident()]
             if mark.current == task_id:
-                mark.file[mark.state] = layout.ENDED
+                mark.state[0] = layout.ENDED
         except Exception:  # noqa: S110  # this thread has no mark
             pass
 
@@ -85,7 +90,7 @@ class TaskMarks:
         try:
             mark = self._only or self._marks[get_ident()]
             if mark.current is not None:
-                mark.file[mark.state] = layout.ENDED
+                mark.state[0] = layout.ENDED
                 mark.current = None
         except Exception:  # noqa: S110
             pass

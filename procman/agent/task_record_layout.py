@@ -49,6 +49,8 @@ FRONT = "<BBBxIdd"
 """Flags, lengths of id and name, pid of the pool process (0: none or unknown), start by both clocks; then id, name,
 checksum."""
 FRONT_SIZE = struct.calcsize(FRONT)
+PID_AT, TIMES_AT, ID_AT = SLOT_BODY + 4, SLOT_BODY + 8, SLOT_BODY + FRONT_SIZE
+"""Where in a slot these are, whatever its lengths."""
 SLOT_SIZE = SLOT_BODY + FRONT_SIZE + MOST_ID + MOST_NAME + CHECKSUM.size
 ACKS_LATE, REJECTED_IF_LOST, IS_CUT, SENT_AGAIN_IF_LOST = 1, 2, 4, 8
 
@@ -56,10 +58,8 @@ MARKS = 512
 MARK = struct.Struct("<IddB3x40s")
 """Pid, when that process or thread took the mark, start of the task's body, both by the monotonic clock, `ENDED` if it
 has ended, and the begin of the task's id."""
-TAKEN_AT, BEGUN_AT, STATE_AT = 4, 12, 20
+TAKEN_AT, BEGUN_AT, STATE_AT, MARKED_ID_AT = 4, 12, 20, 24
 TAKEN = struct.Struct("<d")
-BEGUN = struct.Struct("<dB3x40s")
-"""What a task that begins changes in a mark, at `BEGUN_AT`."""
 MARKED_ID = 40
 ENDED = 0x5A
 MARKS_AT = HEADER_SIZE + SLOTS * SLOT_SIZE
@@ -113,16 +113,6 @@ def name_of(text: str) -> bytes:
 def content_structure(id_length: int, name_length: int) -> Any:
     """Return the structure of what a slot has between `SLOT_BODY` and its checksum."""
     return struct.Struct("%s%ds%ds" % (FRONT, id_length, name_length))
-
-
-def whole_structure(id_length: int, name_length: int) -> Any:
-    """Return the structure of a slot from `PENDING_AT` on: the state of the acknowledgement, content, checksum."""
-    return struct.Struct("<B%dsI" % (FRONT_SIZE + id_length + name_length))
-
-
-def whole_structure_of(content: bytes) -> Any:
-    """Return the same for a slot with this content."""
-    return struct.Struct("<B%dsI" % len(content))
 
 
 def content(flags: int, pool_pid: int, started: float, started_wall: float, task_id: bytes, name: bytes) -> bytes:

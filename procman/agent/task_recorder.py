@@ -6,7 +6,7 @@ and, on the usual file systems, without a system call. The kernel keeps that mem
 
 import os
 from time import monotonic, time
-from typing import Any, Dict, List, Mapping, Optional, Set, Tuple
+from typing import Any, Callable, Dict, List, Mapping, Optional, Set, Tuple
 from weakref import ref
 
 from . import mapped_file, process_stat, run_files, task_record
@@ -15,12 +15,10 @@ from .longest_tasks import LongestTasks
 from .settings import HealthSettings
 from .task_kind import Kind
 from .task_record import RunningTask
+from .task_run import Run
 from .worker_state import described, printable
 
 MOST_KINDS = 1000
-
-Run = Tuple[Optional[int], Kind, float]
-"""Where the slot of a running task begins (None if it has none), its kind, and its start by the monotonic clock."""
 
 
 class TaskRecorder:
@@ -36,13 +34,20 @@ class TaskRecorder:
         self.file: Any = None
         """The record, as `mapped_file.create` returns it; None until it is open."""
         self._broker = b""
-        self._free: List[int] = [layout.slot_offset(number) for number in reversed(range(layout.SLOTS))]
-        """Where the free slots begin."""
-        self._uncleared: List[int] = []
+        self._free: List[Run] = []
+        """One for each slot that was used and is free."""
+        self._unused: List[int] = []
+        """Where the other slots begin."""
+        self._uncleared: List[Run] = []
         self._kinds: Dict[Any, Kind] = {}
-        self._running: Dict[Any, Run] = {}
-        """The running tasks, by reference."""
-        self._unrecorded: Set[Any] = set()
+        self._running: Dict[int, Run] = {}
+        """The running tasks, by the identity of the request."""
+        self._unrecorded: Set[Run] = set()
+        self._on_disappearance = self._leave_disappeared
+        self.add: Callable[[Any], None] = self._do_nothing
+        """What Celery calls itself when a task begins."""
+        self.discard: Callable[[Any], None] = self._do_nothing
+        """The same when it has ended."""
         self._may_be_child = False
         self._pid = os.getpid()
         if hasattr(os, "register_at_fork"):
@@ -54,6 +59,9 @@ class TaskRecorder:
         self._longest = LongestTasks()
         self.problem = ""
         """Why the last task could not be recorded."""
+
+    def _do_nothing(self, request: Any) -> None:
+        """Stand in for Celery."""
 
     def _disown(self) -> None:
         """Leave the record alone in a child process, which has inherited it."""
@@ -80,8 +88,9 @@ class TaskRecorder:
         file[layout.START_TICKS_AT : layout.START_TICKS_AT + len(ticks)] = ticks
         _keep_earlier(path)
         os.rename(path + ".new", path)
-        self._unrecorded.update(list(self._running))
+        self._unrecorded.update(list(self._running.values()))
         self.file = file
+        self._unused = [layout.slot_offset(number) for number in reversed(range(layout.SLOTS))]
         self._count_unrecorded()
         self._note_broker()
 
@@ -101,66 +110,88 @@ class TaskRecorder:
 
     # Tasks -----------------------------------------------------------------------------------------------------------
 
-    # Each task takes this way twice, so it makes few calls and touches little memory.
+    # Each task takes this way twice, so it makes few calls, also of Celery's properties, and touches little memory.
 
-    def enter(self, reference: Any) -> None:
-        """Record that the task of a request starts; `reference` is Celery's weak reference to the request."""
+    def enter(self, request: Any) -> None:
+        """Record that the task of a request starts, once Celery has it among those that run."""
+        self.add(request)
         try:
-            running = self._running
-            if reference in running or (self._may_be_child and os.getpid() != self._pid):
+            identity = id(request)
+            if identity in self._running or (self._may_be_child and os.getpid() != self._pid):
                 return
-            request = reference()
-            name, task = request.name, request.task
+            name, task = request.name, request._task
             kind = self._kinds.get(name)
             if kind is None or kind.task is not task:
                 kind = self._new_kind(name, task)
             # A pause between the clocks must not make it later than the begin of the task's code (`task_marks.py`).
             now, started_wall, wall = monotonic(), request.time_start, time()
-            if not started_wall or not 0 <= started_wall <= wall:
+            if not 0 < (started_wall or 0) <= wall:
                 started_wall = wall
             # That clock may be set while the task runs: convert it now.
             started = now - (wall - started_wall)
             if started < 0:
                 started = 0.0
-            slot = self._record(request, kind, started, started_wall)
-            running[reference] = slot, kind, started
-            if slot is None:
-                self._unrecorded.add(reference)
-                self._count_unrecorded()
-            elif kind.pending:
-                request.message.procman_task = self.file, running, reference, slot + layout.PENDING_AT
+            pool_pid = (request.worker_pid or 0) if self.has_pool_processes else 0
+            try:
+                run = self._free.pop()
+            except IndexError:
+                run = self._new_run()
+            if run.state is not None:
+                try:
+                    run.write(kind, request.id, pool_pid, started, started_wall)
+                except Exception as error:
+                    self.problem = described(error)
+                    self._uncleared.append(run)
+                    run = self._unrecorded_run()
+            run.kind, run.started = kind, started
+            # Celery forgets a request that disappears without a word.
+            run.request = ref(request, self._on_disappearance)
+            self._running[identity] = run
+            if kind.pending and run.state is not None:
+                run.message = message = request._message
+                message.procman_run = run
         except Exception as error:
             self.problem = described(error)
 
-    def leave(self, reference: Any) -> None:
-        """Clear the task of a request, because it has ended."""
+    def leave(self, request: Any) -> None:
+        """Clear the task of a request, because it has ended, before Celery forgets that it runs."""
+        self._leave(id(request))
+        self.discard(request)
+
+    def _leave_disappeared(self, reference: Any) -> None:
+        for identity, run in list(self._running.items()):
+            if run.request is reference:
+                self._leave(identity)
+
+    def _leave(self, identity: int) -> None:
         try:
-            run = self._running.pop(reference, None)
+            run = self._running.pop(identity, None)
             if run is None or (self._may_be_child and os.getpid() != self._pid):
                 return
-            slot, kind, started = run
-            seconds = monotonic() - started
+            run.request = run.message = None
+            seconds, kind = monotonic() - run.started, run.kind
             if seconds > kind.longest:
                 kind.longest = seconds
-            if slot is None:
-                self._unrecorded.discard(reference)
+            if run.state is None:
+                self._unrecorded.discard(run)
                 self._count_unrecorded()
-            elif self._uncleared:
-                self._clear(slot)
-            else:
-                try:
-                    self.file[slot] = 0
-                except OSError:
-                    self._uncleared.append(slot)
-                    raise
-                self._free.append(slot)
+                return
+            try:
+                run.state[0] = 0
+            except OSError:
+                self._uncleared.append(run)
+                raise
+            self._free.append(run)
+            if self._uncleared:
+                self._clear()
         except Exception as error:
             self.problem = described(error)
 
     def since(self, request: Any) -> Optional[float]:
         """Return when the task of a request started, by the monotonic clock; None if it does not run."""
-        run = self._running.get(ref(request))
-        return run and run[2]
+        run = self._running.get(id(request))
+        found = run and run.now()
+        return found[2] if found and found[0] is request else None
 
     def _new_kind(self, name: Any, task: Any) -> Kind:
         if name in self._kinds or len(self._kinds) >= MOST_KINDS:
@@ -169,59 +200,44 @@ class TaskRecorder:
         kind = self._kinds[name] = Kind(name, task)
         return kind
 
-    def _record(self, request: Any, kind: Kind, started: float, started_wall: float) -> Optional[int]:
-        """Write a task to a free slot and return where it begins; return None if there is none."""
-        file = self.file
-        if file is None:
-            return None
-        pool_pid = (request.worker_pid or 0) if self.has_pool_processes else 0
+    def _new_run(self) -> Run:
+        """Return a run in a slot that was never used; without one, if all are in use or there is no record yet."""
         try:
-            task_id, flags = request.id.encode(), kind.flags
-        except (AttributeError, UnicodeError):
-            task_id, flags = printable(request.id).encode(), kind.flags | layout.IS_CUT
-        if len(task_id) == layout.USUAL_ID:
-            write = kind.write or kind.bind(file)
-            content = kind.pack(
-                flags, layout.USUAL_ID, kind.name_length, pool_pid, started, started_wall, task_id, kind.name_bytes
-            )
-        else:
-            content = layout.content(flags, pool_pid, started, started_wall, task_id, kind.name_bytes)
-            write = mapped_file.writer(file, layout.whole_structure_of(content))
-        try:
-            slot = self._free.pop()
+            return Run(self.file, self._unused.pop())
         except IndexError:
-            return None
+            return self._unrecorded_run()
+
+    def _unrecorded_run(self) -> Run:
+        run = Run()
+        self._unrecorded.add(run)
         try:
-            write(slot + layout.PENDING_AT, kind.pending, content, layout.checksum(content))
-            # Only now is the slot in use: a process that is killed before this leaves it free.
-            file[slot] = layout.USED
+            self._count_unrecorded()
         except OSError as error:  # only of a file that is not mapped
             self.problem = described(error)
-            self._clear(slot)
-            return None
-        return slot
+        return run
 
-    def _clear(self, slot: int) -> None:
-        """Free `slot`, and those that could not be freed before because the disk was full."""
-        self._uncleared.append(slot)
+    def _clear(self) -> None:
+        """Free the slots that could not be freed before because the disk was full."""
         while self._uncleared:
-            slot = self._uncleared.pop()
+            run = self._uncleared.pop()
             try:
-                self.file[slot] = layout.FREE
+                run.state[0] = layout.FREE
             except OSError:
-                self._uncleared.append(slot)
+                self._uncleared.append(run)
                 raise
-            self._free.append(slot)
+            self._free.append(run)
 
     def running(self) -> List[RunningTask]:
         """Return the running tasks."""
-        found = [(reference(), run) for reference, run in list(self._running.items())]
-        return [self._task_of(request, *run) for request, run in found if request is not None]
+        return [self._task_of(*found) for found in self._now()]
+
+    def _now(self) -> List[Tuple[Any, Kind, float]]:
+        found = [run.now() for run in list(self._running.values())]
+        return [each for each in found if each]
 
     def of_pool_process(self, pid: int) -> List[Tuple[Any, RunningTask]]:
         """Return the requests that the pool process `pid` has accepted, with their tasks and how far these had come."""
-        found = [(reference(), run) for reference, run in list(self._running.items())]
-        own = [(request, self._task_of(request, *run)) for request, run in found if request is not None]
+        own = [(found[0], self._task_of(*found)) for found in self._now()]
         path = os.path.join(self._settings.run_directory, task_record.FILE)
         content = run_files.read_bytes(path, task_record.SIZE) if self.file is not None else None
         tasks = task_record.read(content).tasks if content else ()
@@ -233,7 +249,7 @@ class TaskRecorder:
             if task.pool_pid == pid
         ]
 
-    def _task_of(self, request: Any, _: Optional[int], kind: Kind, started: float) -> RunningTask:
+    def _task_of(self, request: Any, kind: Kind, started: float) -> RunningTask:
         return RunningTask(
             id=printable(request.id),
             name=kind.name,
@@ -249,7 +265,7 @@ class TaskRecorder:
 
     def longest_tasks(self, now: float) -> Mapping[str, Any]:
         """Return the fields of a heartbeat about the tasks that have taken the longest, of those that still run too."""
-        self._longest.note((kind, now - started) for _, kind, started in list(self._running.values()))
+        self._longest.note((kind, now - started) for _, kind, started in self._now())
         self._note_ended()
         return self._longest.fields()
 

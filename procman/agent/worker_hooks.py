@@ -173,7 +173,7 @@ def _describe(worker: Any, observed: WorkerState, recorder: TaskRecorder) -> Non
 def _record_tasks(observed: WorkerState, recorder: TaskRecorder) -> None:
     recorder.has_pool_processes = observed.pool == "prefork"
     observed.longest_tasks = recorder.longest_tasks
-    active_requests.follow(sys.modules["celery.worker.state"].active_requests, recorder)
+    active_requests.follow(sys.modules["celery.worker.state"], recorder)
     active_requests.follow_acknowledgements(sys.modules["kombu.message"].Message)
 
 

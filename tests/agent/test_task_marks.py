@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import time
@@ -13,7 +14,7 @@ from typing import Any
 import psutil
 import pytest
 
-from procman.agent import task_record
+from procman.agent import task_marks, task_record
 from procman.agent import task_record_layout as layout
 from procman.agent.task_marks import TaskMarks, _ending, _ending_well, _one_after_another
 from procman.agent.task_record import BEGUN, FINISHED, WAITING, RunningTask
@@ -21,6 +22,7 @@ from tests.agent.conftest import Start
 from tests.agent.heartbeats import EVENT_LOOP, SEND_WHEN_READY, Site
 from tests.agent.launching import install_launcher
 from tests.agent.task_records import record_of
+from tests.agent.written_steps import watched
 from tests.celery_environments import CeleryEnvironment
 
 
@@ -62,21 +64,24 @@ def test_mark_of_a_dead_process_remains_until_the_second_after_it_comes(monkeypa
     assert found == [[BEGUN], [""]]
 
 
-def test_process_killed_while_it_marks_a_begin_has_not_begun() -> None:
-    task = running()
-    content = record_of(task)
-    marks = TaskMarks(lambda: content)
+@pytest.mark.parametrize("is_mapped", [True, False], ids=["mapped", "unmapped"])
+def test_process_killed_while_it_marks_a_begin_has_not_begun(monkeypatch: pytest.MonkeyPatch, is_mapped: bool) -> None:
+    content = bytes(record_of(running(), running()._replace(id="b", started=time.monotonic() + 1)))
+    file, steps = watched(monkeypatch, content, is_mapped=is_mapped)
+    marks = TaskMarks(lambda: file)
     marks.use_process(0)
-    before = bytes(content)
     marks.begin("a")
-    begin = layout.mark_offset(0) + layout.BEGUN_AT
-    # Writing clears the place first.
-    for cut in (before, before[:begin] + bytes(layout.BEGUN.size) + before[begin + layout.BEGUN.size :]):
-        for number in range(layout.BEGUN.size):
-            found = bytearray(cut)
-            found[begin : begin + number] = content[begin : begin + number]
-            expected = BEGUN if number > layout.BEGUN.size - layout.MARKED_ID else WAITING
-            assert progress_of(found) == [expected], number
+    marks.end("a")
+    marks.leave()
+    del steps[:-1]
+    monkeypatch.setattr(task_marks, "monotonic", lambda: time.monotonic() + 2)
+    marks.begin("b")
+    found = [progress_of(bytearray(each)) for each in steps]
+    assert [each for each, _ in itertools.groupby(found)] == [
+        [FINISHED, WAITING],
+        [WAITING, WAITING],  # no mark is of either
+        [WAITING, BEGUN],
+    ]
 
 
 def test_task_that_a_task_calls_itself_changes_nothing() -> None:

@@ -1,4 +1,4 @@
-"""The recorder of running tasks, on a set of requests like Celery's."""
+"""The recorder of running tasks, beside functions like those of `celery.worker.state`."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ import pytest
 from procman.agent import active_requests, mapped_file, task_record
 from procman.agent.settings import HealthSettings
 from procman.agent.task_record import KEPT, TaskRecord
-from procman.agent.task_record_layout import SLOTS
+from procman.agent.task_record_layout import SLOTS, USUAL_ID
 from procman.agent.task_recorder import MOST_KINDS, TaskRecorder
 from procman.host.process import start_ticks
+from tests.agent.written_steps import watched
 
 COUNTER = itertools.count()
 
@@ -46,21 +47,48 @@ class Request:
     def __init__(self, task_id: Any, *, acks_late: bool = False, name: str = "shop.crop") -> None:
         self.id = task_id
         self.name = name
-        self.task = SimpleNamespace(acks_late=acks_late, reject_on_worker_lost=None)
-        self.message = Message()
+        self._task = SimpleNamespace(acks_late=acks_late, reject_on_worker_lost=None)
+        self._message = Message()
         # In the order of their creation, whatever the rounding of the clocks.
         self.time_start = time.time() - 1 + next(COUNTER) % 1000 / 1000
+
+
+class Active:
+    """What a worker calls when a task begins or ends: functions whose defaults are the methods of a set."""
+
+    def __init__(self) -> None:
+        active_requests = weakref.WeakSet[Request]()
+        reserved_requests = weakref.WeakSet[Request]()
+
+        def task_accepted(request: Request, count: int = 1, add: Any = active_requests.add) -> None:
+            add(request)
+
+        def task_ready(
+            request: Request,
+            discard_reserved: Any = reserved_requests.discard,
+            discard: Any = active_requests.discard,
+        ) -> None:
+            discard(request)
+            discard_reserved(request)
+
+        self.state = SimpleNamespace(
+            active_requests=active_requests, task_accepted=task_accepted, task_ready=task_ready, revoked=set()
+        )
+        self.add, self.discard = task_accepted, task_ready
+
+    def __len__(self) -> int:
+        return len(self.state.active_requests)
 
 
 def recorder_in(directory: Path) -> TaskRecorder:
     return TaskRecorder(HealthSettings("shop-celery", "worker", str(directory)), time.monotonic())
 
 
-def opened(directory: Path) -> tuple[TaskRecorder, Any]:
-    """Return an open recorder, and the set of requests that it follows."""
-    recorder, active = recorder_in(directory), weakref.WeakSet[Request]()
+def opened(directory: Path) -> tuple[TaskRecorder, Active]:
+    """Return an open recorder, and the requests that it follows."""
+    recorder, active = recorder_in(directory), Active()
     recorder.open()
-    active_requests.follow(active, recorder)
+    active_requests.follow(active.state, recorder)
     return recorder, active
 
 
@@ -83,8 +111,21 @@ def test_a_task_is_in_the_record_until_it_ends(tmp_path: Path) -> None:
     assert one.started_wall == first.time_start
     active.discard(first)
     active.discard(first)
-    assert ids(tmp_path) == ["b"]
-    active.clear()
+    assert (ids(tmp_path), len(active)) == (["b"], 1)
+    active.discard(second)
+    assert (ids(tmp_path), len(active)) == ([], 0)
+
+
+def test_celery_whose_functions_have_no_such_defaults_is_not_followed(tmp_path: Path) -> None:
+    active = Active()
+    active.state.task_ready = lambda request: active.state.active_requests.discard(request)
+    recorder = recorder_in(tmp_path)
+    recorder.open()
+    with pytest.raises(LookupError, match="active_requests"):
+        active_requests.follow(active.state, recorder)
+    # Otherwise each task would seem to run for ever.
+    request = Request("a")
+    active.add(request)
     assert ids(tmp_path) == []
 
 
@@ -100,7 +141,7 @@ def test_early_acknowledgement_is_noted_once_the_broker_knows_of_it(tmp_path: Pa
     _, active = opened(tmp_path)
     early, late, ended = Request("early"), Request("late", acks_late=True), Request("ended")
     for request in (early, late, ended):
-        request.message = Acknowledged()
+        request._message = Acknowledged()
         active.add(request)
     pending = {task.id: task.is_unacknowledged for task in record(tmp_path).tasks}
     assert pending == {"early": True, "late": False, "ended": True}
@@ -108,41 +149,62 @@ def test_early_acknowledgement_is_noted_once_the_broker_knows_of_it(tmp_path: Pa
     # Another task takes its slot.
     active.add(other := Request("other"))
     for request in (ended, early, late):
-        assert request.message.ack(True) == "acknowledged"
-        assert request.message.calls == [(True,)]
+        assert request._message.ack(True) == "acknowledged"
+        assert request._message.calls == [(True,)]
     pending = {task.id: task.is_unacknowledged for task in record(tmp_path).tasks}
     assert pending == {"early": False, "late": False, "other": True}
     assert on_its_way == [[], ["early"], []]
-    active_requests.note_acknowledgement(other.message)
+    active_requests.note_acknowledgement(other._message)
     assert not any(task.is_unacknowledged for task in record(tmp_path).tasks)
 
 
-class Steps:
-    """A file that remembers what it was after each write, and during each of several bytes."""
+@pytest.mark.parametrize("is_mapped", [True, False], ids=["mapped", "unmapped"])
+def test_process_killed_at_any_step_leaves_a_whole_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_mapped: bool
+) -> None:
+    file, steps = watched(monkeypatch, bytes(task_record.SIZE), is_mapped=is_mapped)
 
-    def __init__(self, content: bytes) -> None:
-        self.steps = [content]
+    def create(path: str, _: int) -> Any:
+        Path(path).touch()
+        return file
 
-    def __setitem__(self, place: int | slice, written: Any) -> None:
-        begin, end = (place.start, place.stop) if isinstance(place, slice) else (place, place + 1)
-        for length in range(1, end - begin + 1):
-            content = bytearray(self.steps[-1])
-            content[begin : begin + length] = written[:length] if isinstance(place, slice) else bytes((written,))
-            self.steps.append(bytes(content))
-
-
-def test_process_killed_at_any_step_leaves_a_whole_record(tmp_path: Path) -> None:
-    recorder, active = opened(tmp_path)
-    first, second = Request("a"), Request("b")
-    active.add(first)
-    recorder.file = steps = Steps((tmp_path / task_record.FILE).read_bytes())
-    active.add(second)
-    active.discard(first)
-    active.discard(second)
-    found = [task_record.read(content) for content in steps.steps]
+    monkeypatch.setattr(mapped_file, "create", create)
+    _, active = opened(tmp_path)
+    requests = [Request(name * USUAL_ID) for name in "abcd"]
+    for request in requests:  # as in a worker: what they have in common is written once
+        request._task = requests[0]._task
+    active.add(requests[0])
+    del steps[:-1]
+    for before, request in itertools.pairwise(requests):
+        active.add(request)
+        active.discard(before)
+    active.discard(requests[-1])
+    found = [task_record.read(content) for content in steps]
     assert {each.damaged for each in found} == {0}
-    states = [[task.id for task in each.tasks] for each in found]
-    assert [each for each, _ in itertools.groupby(states)] == [["a"], ["a", "b"], ["b"], []]
+    states = ["".join(task.id[0] for task in each.tasks) for each in found]
+    # The slot that the first one leaves is taken by the third.
+    assert [each for each, _ in itertools.groupby(states)] == ["a", "ab", "b", "bc", "c", "cd", "d", ""]
+
+
+@pytest.mark.parametrize("in_place", [(), mapped_file.IN_PLACE], ids=["unmapped", "mapped"])
+def test_slot_serves_tasks_of_any_name_and_id_one_after_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_place: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr(mapped_file, "IN_PLACE", in_place)
+    recorder, active = opened(tmp_path)
+    recorder.has_pool_processes = True
+    short, long = Request("", name="shop.a"), Request("", name="shop.longer", acks_late=True)
+    usual, odd = ("a" * USUAL_ID, "b" * USUAL_ID), ("x", "\ud800" * USUAL_ID, "y" * 100)
+    for number, (like, task_id) in enumerate(itertools.product((short, short, long), (*usual, *odd, *usual))):
+        request = Request(task_id, name=like.name)
+        request._task, request.worker_pid = like._task, number + 1
+        active.add(request)
+        [task] = record(tmp_path).tasks
+        assert (task.name, task.acks_late, task.pool_pid) == (like.name, like._task.acks_late, number + 1)
+        assert (task.started_wall, task.is_cut) == (request.time_start, "\ud800" in task_id)
+        assert task.id == ("?" * USUAL_ID if task.is_cut else task_id)
+        active.discard(request)
+    assert (record(tmp_path).total, recorder.problem) == (0, "")
 
 
 def test_record_identifies_its_process_whatever_the_clock(tmp_path: Path) -> None:
@@ -224,7 +286,8 @@ def _run_two_tasks_and_fork(directory: Path, writing: int) -> None:
     for request in running:
         active.add(request)
     if not os.fork():
-        active.clear()
+        active.discard(running.pop())
+        running.clear()
         more = Request("c")
         active.add(more)
         os.write(writing, b".")
@@ -233,12 +296,11 @@ def _run_two_tasks_and_fork(directory: Path, writing: int) -> None:
 
 
 def test_a_record_with_tasks_survives_the_next_processes(tmp_path: Path) -> None:
-    for number in range(KEPT + 3):
+    running = [Request(str(number)) for number in range(KEPT + 3)]
+    for request in running:
         _, active = opened(tmp_path)
-        request = Request(str(number))
         active.add(request)
         # As if it were killed: nobody clears the slot.
-        active.data = set(active.data)
         opened(tmp_path)
     assert [ids(tmp_path, name) for name in task_record.FILES] == [[], ["7"], ["6"], ["5"], ["4"], ["3"]]
     assert {path.name for path in tmp_path.iterdir()} == set(task_record.FILES)
@@ -268,8 +330,8 @@ def test_a_link_in_the_place_of_the_record_is_not_followed(tmp_path: Path) -> No
 
 
 def test_a_record_that_is_opened_late_counts_the_tasks_that_already_run(tmp_path: Path) -> None:
-    recorder, active = recorder_in(tmp_path / "missing"), weakref.WeakSet[Request]()
-    active_requests.follow(active, recorder)
+    recorder, active = recorder_in(tmp_path / "missing"), Active()
+    active_requests.follow(active.state, recorder)
     early, late = Request("early"), Request("late")
     active.add(early)
     with pytest.raises(FileNotFoundError):
@@ -285,7 +347,7 @@ def test_a_record_that_is_opened_late_counts_the_tasks_that_already_run(tmp_path
 def test_an_odd_request_is_left_out_without_an_error(tmp_path: Path) -> None:
     recorder, active = opened(tmp_path)
     odd, whole = Request("a"), Request("b")
-    del odd.task
+    del odd._task
     active.add(odd)
     active.add(whole)
     active.discard(odd)
