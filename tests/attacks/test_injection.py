@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -64,13 +65,13 @@ def _key(name: str) -> str:
     return toml({name: 0})[2:].partition(" = 0")[0]
 
 
-def _refused(directory: Path, tables: Tables) -> list[str]:
+def _refused(directory: Path, tables: Tables) -> set[str]:
     """Return the keys that problems are reported for."""
     try:
         _load(directory, tables)
     except ConfigurationError as error:
-        return [problem.split(": ")[1] for problem in error.problems]
-    return []
+        return {problem.split(": ")[1] for problem in error.problems}
+    return set()
 
 
 def _accepted(directory: Path, backend: str, text: str) -> Tables:
@@ -102,8 +103,13 @@ def _with(tables: Tables, places: Sequence[tuple[str, str]], text: str) -> Table
     return found
 
 
-def _is_among(table: str, name: str, refused: Sequence[str]) -> bool:
-    return any(key in (f"{table}.{name}", f"{table}.{dotted(name)}") for key in refused)
+def _is_among(table: str, name: str, refused: Collection[str]) -> bool:
+    return not _ways_to_write(table, name).isdisjoint(refused)
+
+
+@cache
+def _ways_to_write(table: str, name: str) -> frozenset[str]:
+    return frozenset((f"{table}.{name}", f"{table}.{dotted(name)}"))
 
 
 def _harmless(tables: Tables) -> Tables:
