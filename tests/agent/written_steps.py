@@ -54,7 +54,7 @@ class SteppedPart:
 
 
 def watched(monkeypatch: pytest.MonkeyPatch, content: bytes, *, is_mapped: bool) -> tuple[Any, list[bytes]]:
-    """Return a record with this content, and a list that gets its content after each step of what is written to it."""
+    """Return a record with this content, and a list that gets its content after each step of a write."""
     steps: list[bytes] = []
     part = mapped_file.part
 
