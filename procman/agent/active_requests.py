@@ -2,7 +2,7 @@
 
 from typing import Any, List
 
-from .task_record_layout import ON_ITS_WAY
+from .task_record_layout import ON_ITS_WAY, PENDING_AT
 from .task_recorder import TaskRecorder
 
 
@@ -15,7 +15,7 @@ def note_acknowledgement(message: Any) -> None:
     try:
         run = message.procman_run
         if run.message is message:
-            run.state[1] = 0
+            run.state[PENDING_AT] = 0
     except Exception:  # noqa: S110  # most messages are of no running task
         pass
 
@@ -31,13 +31,13 @@ def follow_acknowledgements(messages: Any) -> None:
             return acknowledge(self, multiple)
         try:
             if run.message is self:
-                run.state[1] = ON_ITS_WAY
+                run.state[PENDING_AT] = ON_ITS_WAY
         except OSError:  # only of a file that is not mapped
             pass
         result = acknowledge(self, multiple)
         try:
             if run.message is self:
-                run.state[1] = 0
+                run.state[PENDING_AT] = 0
         except OSError:
             pass
         return result

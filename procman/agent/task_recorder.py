@@ -43,7 +43,7 @@ class TaskRecorder:
         self._running: Dict[int, Run] = {}
         """The running tasks, by the identity of the request."""
         self._unrecorded: Set[Run] = set()
-        self._on_disappearance = self._leave_disappeared
+        self._on_disappearance = self._leave_disappeared  # each access would make another method object
         self.add: Callable[[Any], None] = self._do_nothing
         """What Celery calls itself when a task begins."""
         self.discard: Callable[[Any], None] = self._do_nothing
@@ -88,7 +88,6 @@ class TaskRecorder:
         file[layout.START_TICKS_AT : layout.START_TICKS_AT + len(ticks)] = ticks
         _keep_earlier(path)
         os.rename(path + ".new", path)
-        self._unrecorded.update(list(self._running.values()))
         self.file = file
         self._unused = [layout.slot_offset(number) for number in reversed(range(layout.SLOTS))]
         self._count_unrecorded()
@@ -177,7 +176,7 @@ class TaskRecorder:
                 self._count_unrecorded()
                 return
             try:
-                run.state[0] = 0
+                run.state[0] = layout.FREE
             except OSError:
                 self._uncleared.append(run)
                 raise

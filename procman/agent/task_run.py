@@ -5,7 +5,7 @@ from typing import Any, Optional, Tuple
 from . import task_record_layout as layout
 from .mapped_file import is_memory, part
 from .task_kind import Kind
-from .task_record_layout import USED, USUAL_ID, checksum
+from .task_record_layout import PENDING_AT, USED, USUAL_ID, checksum
 from .worker_state import printable
 
 
@@ -75,7 +75,7 @@ class Run:
         self._id[:] = encoded
         self._sum[0] = checksum(self._content)
         state = self.state
-        state[1] = kind.pending
+        state[PENDING_AT] = kind.pending
         # Only now is the slot in use: a process that is killed before this leaves it free.
         state[0] = USED
 
@@ -85,7 +85,7 @@ class Run:
         begin = self._begin + layout.SLOT_BODY
         end = begin + len(content)
         self._file[begin : end + layout.CHECKSUM.size] = content + layout.CHECKSUM.pack(checksum(content))
-        self.state[1] = kind.pending
+        self.state[PENDING_AT] = kind.pending
         self.state[0] = USED
         if is_memory(self._file) and content[: layout.PID_AT - layout.SLOT_BODY] == kind.front:
             self._content = memoryview(self._file)[begin:end]
